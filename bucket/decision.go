@@ -1,0 +1,60 @@
+package bucket
+
+import (
+	"math"
+	"time"
+)
+
+// Never is the RetryAfter of a request that can't pass however long it waits:
+// one that costs more than the limit's capacity, or meets a limit of 0.
+const Never = time.Duration(math.MaxInt64)
+
+// Decision is the answer to one request.
+type Decision struct {
+	// Allowed says that the request may go on; its tokens have been taken from
+	// every limit of the rule. A refused request takes nothing from any.
+	Allowed bool
+	// Limit is the limit that refused, the one with the longest wait where
+	// several did, or else the one nearest to refusing.
+	Limit Limit
+	// Remaining is the number of whole tokens left in Limit.
+	Remaining int64
+	// RetryAfter is the earliest time at which the same request can pass, if
+	// nobody else takes the tokens meanwhile: exact to the nanosecond, 0 when
+	// it was allowed, Never when no wait is long enough.
+	RetryAfter time.Duration
+	// ResetAfter is the time until Limit is whole again.
+	ResetAfter time.Duration
+	// Degraded says that the decision was not made by the holder of the key's
+	// state, but by the rule's FailurePolicy.
+	Degraded bool
+}
+
+// Verdict is a Decision in the form that travels between replicas: it names
+// its limit by the place in the rule.
+type Verdict struct {
+	Allowed    bool
+	Degraded   bool
+	Limit      uint8 // place in the rule
+	Remaining  int64
+	RetryAfter time.Duration
+	ResetAfter time.Duration
+}
+
+// Decision returns the verdict in the words of the rule that was asked about.
+// A place that the rule doesn't have, which only a faulty peer can name, is
+// read as the first.
+func (r *Rule) Decision(v Verdict) Decision {
+	place := int(v.Limit)
+	if place >= len(r.limits) {
+		place = 0
+	}
+	return Decision{
+		Allowed:    v.Allowed,
+		Limit:      r.limits[place],
+		Remaining:  v.Remaining,
+		RetryAfter: v.RetryAfter,
+		ResetAfter: v.ResetAfter,
+		Degraded:   v.Degraded,
+	}
+}

@@ -1,0 +1,153 @@
+// Package bucket is the arithmetic and the memory of a rate limiter: what a
+// limit means, how a hit is decided, and where the state of the keys is kept.
+// It knows no clock, no network and no goroutine.
+//
+// A [Limit] says "at most Count per Per". A [Rule] is a name and one to eight
+// limits that are charged together, all or nothing. A [Store] holds the state
+// of every key under every rule and decides hits:
+//
+//	rule := bucket.MustRule("login", "5/second; 100/hour")
+//	store := bucket.NewStore(bucket.StoreConfig{})
+//	decision := store.Take(rule, "alice", 1, now)
+//
+// Everything follows from three ideas.
+//
+// A state is a small value and an algorithm is a pure function of it:
+// (state, limit, now, n) gives the next state and a verdict. The token bucket
+// is the generic cell rate algorithm (GCRA, ITU-T I.371 Annex A; the leaky
+// bucket as a meter of Turner 1986): the whole state is one point in time, the
+// theoretical arrival time, at which the bucket will be full again. It is kept
+// as nanoseconds and an exact fraction of one, so a limit of 7 per second or of
+// a billion per second neither drifts nor rounds.
+//
+// States merge: of two copies of a GCRA state the later one wins, whatever
+// their order and however often they meet.
+//
+// A full bucket is no bucket: it says nothing that an absent one doesn't. So
+// only full buckets are ever dropped, and dropping them loses nothing.
+//
+// Time is an argument everywhere: now is the nanoseconds that a monotonic clock
+// of the caller's choice has counted, between 0 and 1<<62 (146 years). Every
+// value that a caller hands over is either an int64 count of tokens or such a
+// time; there are no floating-point numbers.
+package bucket
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"strconv"
+	"time"
+)
+
+// Algorithm says how a limit counts. The zero value is TokenBucket.
+type Algorithm uint8
+
+// TokenBucket holds up to Burst tokens and refills continuously at Count per
+// Per. In every interval of length t at most Burst + t·Count/Per tokens pass.
+const TokenBucket Algorithm = 0
+
+// String returns the algorithm's name in lower case.
+func (a Algorithm) String() string {
+	if a == TokenBucket {
+		return "token bucket"
+	}
+	return "algorithm " + strconv.Itoa(int(a))
+}
+
+// maxFill is the longest time, in nanoseconds, that an empty bucket may take to
+// become full: 146 years. With now below the same bound no sum overflows.
+const maxFill = 1 << 62
+
+// maxName bounds the names of limits, which travel in HTTP headers.
+const maxName = 64
+
+// Limit is "at most Count per Per". It is a plain value; what is wrong with one
+// is reported by NewRule.
+type Limit struct {
+	// Name is shown in headers, and makes the limit's state its own whatever
+	// its place in the rule. Printable ASCII, at most 64 bytes. "" stands for
+	// the canonical text, as "10 per 1 minute".
+	Name string
+	// Algorithm says how the limit counts.
+	Algorithm Algorithm
+	// Count is the number of tokens that come back in each Per, at least 0.
+	// A limit of 0 refuses everything.
+	Count int64
+	// Per is the window, at least one nanosecond.
+	Per time.Duration
+	// Burst is the capacity in tokens: what an idle key may take at once.
+	// 0 means Count. Burst·Per/Count must be below 146 years.
+	Burst int64
+}
+
+// String returns the limit's name, or its canonical text where it has none.
+func (l Limit) String() string {
+	if l.Name != "" {
+		return l.Name
+	}
+	return l.text()
+}
+
+// Capacity returns the number of tokens that an idle key may take at once:
+// Burst, or Count where Burst is 0, and always 0 where Count is 0.
+func (l Limit) Capacity() int64 {
+	if l.Burst == 0 || l.Count == 0 {
+		return l.Count
+	}
+	return l.Burst
+}
+
+// text is the canonical form, in the words of the rate strings: the window is
+// counted in the largest unit that divides it.
+func (l Limit) text() string {
+	b := strconv.AppendInt(make([]byte, 0, 24), l.Count, 10)
+	b = append(b, " per "...)
+	for i := len(units) - 1; i >= 0; i-- {
+		if u := units[i]; l.Per > 0 && l.Per%u.length == 0 {
+			b = strconv.AppendInt(b, int64(l.Per/u.length), 10)
+			return string(append(append(b, ' '), u.name...))
+		}
+	}
+	return string(append(b, l.Per.String()...))
+}
+
+// validate reports everything that is wrong with the limit.
+func (l Limit) validate() error {
+	var errs []error
+	if l.Algorithm != TokenBucket {
+		errs = append(errs, fmt.Errorf("Algorithm is %d; the known one is TokenBucket", l.Algorithm))
+	}
+	if l.Count < 0 {
+		errs = append(errs, fmt.Errorf("Count is %d; it must be at least 0, which refuses everything", l.Count))
+	}
+	if l.Per <= 0 {
+		errs = append(errs, fmt.Errorf("Per is %v; it must be above 0", l.Per))
+	}
+	if l.Burst < 0 {
+		errs = append(errs, fmt.Errorf("Burst is %d; it must be at least 1, or 0 for Count", l.Burst))
+	}
+	if len(l.Name) > maxName || !isPrintableASCII(l.Name) {
+		errs = append(errs, fmt.Errorf("Name %q must be printable ASCII of at most %d bytes, as it is sent in headers", l.Name, maxName))
+	}
+	if len(errs) == 0 && l.Count > 0 && !l.fillsInTime() {
+		errs = append(errs, fmt.Errorf("a burst of %d at %s takes over 146 years to come back; lower Burst or Per", l.Capacity(), l.text()))
+	}
+	return errors.Join(errs...)
+}
+
+// fillsInTime reports whether Capacity·Per/Count is at most maxFill.
+func (l Limit) fillsInTime() bool {
+	hi, lo := bits.Mul64(uint64(l.Capacity()), uint64(l.Per))
+	maxHi, maxLo := bits.Mul64(uint64(l.Count), maxFill)
+	return hi < maxHi || hi == maxHi && lo <= maxLo
+}
+
+func isPrintableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,181 @@
+package bucket
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+type unit struct {
+	name   string
+	length time.Duration
+}
+
+// units of the rate strings. A month is 30 days and a year 360, as in the
+// Python package limits, whose strings these are.
+var units = [...]unit{
+	{"second", time.Second},
+	{"minute", time.Minute},
+	{"hour", time.Hour},
+	{"day", 24 * time.Hour},
+	{"month", 30 * 24 * time.Hour},
+	{"year", 360 * 24 * time.Hour},
+}
+
+// ParseError says where in a rate string something is wrong.
+type ParseError struct {
+	Text    string // the whole rate string
+	Offset  int    // in bytes, where the fault begins
+	Problem string // what is wrong and what would be right
+}
+
+// Error implements error.
+func (e *ParseError) Error() string {
+	return fmt.Sprintf("bucket: rate string %q: at offset %d: %s", shorten(e.Text, 100), e.Offset, e.Problem)
+}
+
+// ParseLimits reads one or more limits in the notation of Flask-Limiter and
+// limits: "10 per minute", "10/minute", "100 per 3 hours", several separated by
+// comma, semicolon or bar. Units are second, minute, hour, day, month (30 days)
+// and year (360 days), singular or plural, in any case; white space is free. A
+// count may be anything that an int64 holds, 0 refusing everything; a multiple
+// of 0 counts as 1. Any error is a *ParseError.
+func ParseLimits(s string) ([]Limit, error) {
+	p := parser{text: s}
+	var limits []Limit
+	for {
+		l, err := p.limit()
+		if err != nil {
+			return nil, err
+		}
+		limits = append(limits, l)
+		if p.skipSpace(); p.rest() == "" {
+			return limits, nil
+		}
+		p.accept(":") // limits takes one before a separator, so there are strings with it
+		if !p.accept(",") && !p.accept(";") && !p.accept("|") {
+			return nil, p.fault("unexpected %s; separate limits by , or ;", p.next())
+		}
+	}
+}
+
+// parser reads a rate string from left to right.
+type parser struct {
+	text string
+	at   int
+}
+
+func (p *parser) rest() string { return p.text[p.at:] }
+
+// limit reads COUNT ("/" | "per") [MULTIPLE] UNIT.
+func (p *parser) limit() (Limit, error) {
+	p.skipSpace()
+	count, ok, err := p.number()
+	if err != nil {
+		return Limit{}, err
+	}
+	if !ok {
+		return Limit{}, p.fault("expected a count, as in 10/minute, not %s", p.next())
+	}
+	p.skipSpace()
+	if !p.accept("/") && !p.accept("per") {
+		return Limit{}, p.fault("expected / or per after the count, not %s", p.next())
+	}
+	p.skipSpace()
+	start := p.at
+	multiple, _, err := p.number()
+	if err != nil {
+		return Limit{}, err
+	}
+	p.skipSpace()
+	length, err := p.unit()
+	if err != nil {
+		return Limit{}, err
+	}
+	multiple = max(multiple, 1)
+	if multiple > math.MaxInt64/int64(length) {
+		p.at = start
+		return Limit{}, p.fault("the window is longer than 292 years")
+	}
+	return Limit{Count: count, Per: time.Duration(multiple) * length}, nil
+}
+
+// number reads ASCII digits; ok is false where there are none.
+func (p *parser) number() (n int64, ok bool, err error) {
+	start := p.at
+	for ; p.at < len(p.text) && '0' <= p.text[p.at] && p.text[p.at] <= '9'; p.at++ {
+		digit := int64(p.text[p.at] - '0')
+		if n > (math.MaxInt64-digit)/10 {
+			p.at = start
+			return 0, false, p.fault("the number is above %d", int64(math.MaxInt64))
+		}
+		n = n*10 + digit
+	}
+	return n, p.at > start, nil
+}
+
+// unit reads a whole word of letters that names a unit.
+func (p *parser) unit() (time.Duration, error) {
+	word := p.rest()
+	if end := strings.IndexFunc(word, func(r rune) bool { return (r|0x20) < 'a' || (r|0x20) > 'z' }); end >= 0 {
+		word = word[:end]
+	}
+	name := strings.ToLower(word)
+	for _, u := range units {
+		if name == u.name || name == u.name+"s" {
+			p.at += len(word)
+			return u.length, nil
+		}
+	}
+	return 0, p.fault("expected second, minute, hour, day, month or year, not %s", p.next())
+}
+
+// accept consumes an ASCII token, in any case, if it comes next.
+func (p *parser) accept(token string) bool {
+	rest := p.rest()
+	if len(rest) < len(token) || !strings.EqualFold(rest[:len(token)], token) {
+		return false
+	}
+	p.at += len(token)
+	return true
+}
+
+func (p *parser) skipSpace() {
+	p.at += len(p.rest()) - len(strings.TrimLeftFunc(p.rest(), isSpace))
+}
+
+// isSpace is what a regular expression's \s matches in Python: Unicode's white
+// space and the four ASCII separators.
+func isSpace(r rune) bool {
+	return unicode.IsSpace(r) || 0x1c <= r && r <= 0x1f
+}
+
+// next describes what comes next, for an error.
+func (p *parser) next() string {
+	rest := p.rest()
+	if rest == "" {
+		return "the end"
+	}
+	if end := strings.IndexFunc(rest, func(r rune) bool { return isSpace(r) || strings.ContainsRune(",;|/", r) }); end > 0 {
+		rest = rest[:end]
+	}
+	return fmt.Sprintf("%q", shorten(rest, 20))
+}
+
+// shorten cuts s to at most n bytes, between two runes.
+func shorten(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}
+
+func (p *parser) fault(format string, args ...any) error {
+	return &ParseError{Text: p.text, Offset: p.at, Problem: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,114 @@
+package bucket
+
+import "math/bits"
+
+// entry is what is kept of one key under one limit: 40 bytes and no pointer,
+// so that the garbage collector never looks inside a table of them.
+type entry struct {
+	hi, lo uint64
+	state  State
+	limit  uint32 // index in the numbering; 0 marks an empty slot
+}
+
+// minSlots is the size of a table that has just received its first entry.
+const minSlots = 8
+
+// table is a hash table with open addressing and linear probing. The digest is
+// the hash: it is keyed, so nobody can aim at a slot. Slots are found by
+// multiplication rather than masking, which lets the table grow by less than
+// doubling. Deleting shifts later entries back, so there are no tombstones.
+type table struct {
+	slots []entry
+	used  int
+	built int // how often it was made anew: what was learned of slots before is void
+}
+
+// home is the slot at which the search for lo begins.
+func (t *table) home(lo uint64) int {
+	i, _ := bits.Mul64(lo, uint64(len(t.slots)))
+	return int(i)
+}
+
+func (t *table) next(i int) int {
+	if i++; i == len(t.slots) {
+		return 0
+	}
+	return i
+}
+
+// find returns the entry of a digest, or nil. The pointer holds until the next
+// insert or remove.
+func (t *table) find(hi, lo uint64) *entry {
+	if t.used == 0 {
+		return nil
+	}
+	for i := t.home(lo); t.slots[i].limit != 0; i = t.next(i) {
+		if e := &t.slots[i]; e.lo == lo && e.hi == hi {
+			return e
+		}
+	}
+	return nil
+}
+
+// insert adds an entry that isn't there yet. When the table is too full it is
+// made anew, without what is full at now.
+func (t *table) insert(e entry, now int64) {
+	if 8*(t.used+1) > 7*len(t.slots) {
+		t.rebuild(now)
+	}
+	t.place(e)
+}
+
+func (t *table) place(e entry) {
+	i := t.home(e.lo)
+	for t.slots[i].limit != 0 {
+		i = t.next(i)
+	}
+	t.slots[i] = e
+	t.used++
+}
+
+// remove empties slot i and moves back the entries that its filling had pushed
+// on (Knuth, TAOCP 3, 6.4, algorithm R).
+func (t *table) remove(i int) {
+	t.used--
+	for j := t.next(i); t.slots[j].limit != 0; j = t.next(j) {
+		if h := t.home(t.slots[j].lo); between(i, h, j) {
+			continue
+		}
+		t.slots[i] = t.slots[j]
+		i = j
+	}
+	t.slots[i] = entry{}
+}
+
+// between reports whether h lies in (i, j], going round the end of the table.
+func between(i, h, j int) bool {
+	if i <= j {
+		return i < h && h <= j
+	}
+	return i < h || h <= j
+}
+
+// rebuild makes the table anew with a third of its slots free, and drops the
+// entries that say nothing any more.
+func (t *table) rebuild(now int64) {
+	live := 0
+	for i := range t.slots {
+		if t.slots[i].limit != 0 && !t.slots[i].state.full(now) {
+			live++
+		}
+	}
+	old := t.slots
+	*t = table{slots: make([]entry, max(minSlots, live+live/2+1)), built: t.built + 1}
+	for i := range old {
+		if old[i].limit != 0 && !old[i].state.full(now) {
+			t.place(old[i])
+		}
+	}
+}
+
+// sparse reports whether rebuilding would give back most of the memory.
+func (t *table) sparse() bool {
+	return len(t.slots) > minSlots && 4*t.used < len(t.slots)
+}

@@ -1,0 +1,42 @@
+package bucket_test
+
+import (
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"github.com/shoal-dev/shoal/bucket"
+)
+
+// BenchmarkTake measures one decision of the store with keys that are digested
+// on the spot, from few to many of them, and with more than one limit.
+func BenchmarkTake(b *testing.B) {
+	for _, limits := range []string{"100/second", "7/second", "1000/second; 100000/hour"} {
+		for _, n := range []int{1, 10_000, 1_000_000} {
+			b.Run(limits+"/keys="+strconv.Itoa(n), func(b *testing.B) { benchmarkTake(b, limits, n) })
+		}
+	}
+}
+
+func benchmarkTake(b *testing.B, limits string, n int) {
+	rule := bucket.MustRule("api", limits)
+	store := bucket.NewStore(bucket.StoreConfig{})
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = "user-" + strconv.Itoa(i)
+		store.Take(rule, keys[i], 1, 0)
+	}
+	var worker atomic.Int64
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		i, now := int(worker.Add(1))*7919%n, int64(0)
+		for pb.Next() {
+			now += 10_000
+			store.Take(rule, keys[i], 1, now)
+			if i += 7919; i >= n {
+				i %= n
+			}
+		}
+	})
+}

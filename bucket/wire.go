@@ -1,0 +1,63 @@
+package bucket
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// termBytes is the size of one limit in AppendBinary's form: identity,
+// algorithm, count, per and burst.
+const termBytes = 8 + 1 + 8 + 8 + 8
+
+var errRuleEncoding = errors.New("bucket: malformed encoding of a rule")
+
+// AppendBinary appends what the owner of a key needs to decide by this rule:
+// the identities and numbers of its limits, in big-endian order, and no names.
+// It implements encoding.BinaryAppender and never fails.
+func (r *Rule) AppendBinary(b []byte) ([]byte, error) {
+	return append(b, r.wire...), nil
+}
+
+// BinarySize is the number of bytes that AppendBinary appends, at most
+// MaxRuleBytes.
+func (r *Rule) BinarySize() int { return len(r.wire) }
+
+// MaxRuleBytes is the largest BinarySize.
+const MaxRuleBytes = MaxLimits * termBytes
+
+// DecodeRule makes a rule of what AppendBinary appended. It has no name, so it
+// can't digest keys, but decides digests exactly as the original does. Anything
+// that NewRule would refuse, it refuses too.
+func DecodeRule(b []byte) (*Rule, error) {
+	if len(b) == 0 || len(b) > MaxRuleBytes || len(b)%termBytes != 0 {
+		return nil, errRuleEncoding
+	}
+	r := &Rule{wire: string(b)}
+	for ; len(b) > 0; b = b[termBytes:] {
+		l := Limit{
+			Algorithm: Algorithm(b[8]),
+			Count:     int64(binary.BigEndian.Uint64(b[9:])),
+			Per:       time.Duration(binary.BigEndian.Uint64(b[17:])),
+			Burst:     int64(binary.BigEndian.Uint64(b[25:])),
+		}
+		if err := l.validate(); err != nil {
+			return nil, fmt.Errorf("%w: %w", errRuleEncoding, err)
+		}
+		r.limits = append(r.limits, l)
+		r.terms = append(r.terms, newTerm(binary.BigEndian.Uint64(b), l.numbers()))
+	}
+	return r, nil
+}
+
+func appendTerms(b []byte, terms []term) []byte {
+	for _, t := range terms {
+		b = binary.BigEndian.AppendUint64(b, t.id)
+		b = append(b, byte(t.algorithm))
+		b = binary.BigEndian.AppendUint64(b, uint64(t.count))
+		b = binary.BigEndian.AppendUint64(b, uint64(t.per))
+		b = binary.BigEndian.AppendUint64(b, uint64(t.numbers.burst))
+	}
+	return b
+}

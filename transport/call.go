@@ -1,0 +1,56 @@
+package transport
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/shoal-dev/shoal/bucket"
+)
+
+// call is one caller's hit and the place where its verdict is put.
+//
+// A call ends once: by its answer, by its deadline or by a broken stream,
+// whoever is first. The first to end it, and nobody else, writes the verdict and
+// wakes the caller.
+type call struct {
+	hit    Hit
+	expire int64  // on the asker's clock
+	rule   uint16 // place in the frame, set while it is put together
+
+	ended   atomic.Bool
+	verdict bucket.Verdict
+	err     error
+	done    chan struct{} // of capacity 1: waking a caller never blocks
+}
+
+// end gives the call its result, unless it has one.
+func (c *call) end(v bucket.Verdict, err error) {
+	if c.ended.CompareAndSwap(false, true) {
+		c.verdict, c.err = v, err
+		c.done <- struct{}{}
+	}
+}
+
+// callPool recycles calls. It belongs to a peer, not to the package, as
+// channels must not move between a program's synctest bubbles.
+type callPool struct{ pool sync.Pool }
+
+func (p *callPool) get(h Hit, expire int64) *call {
+	c, ok := p.pool.Get().(*call)
+	if !ok {
+		c = &call{done: make(chan struct{}, 1)}
+	}
+	c.hit, c.expire = h, expire
+	c.ended.Store(false)
+	return c
+}
+
+// put takes back a call that has ended. One that ended by its deadline may
+// still stand in a frame that waits for its answer, which would then end the
+// call's next use: such a call is left to the garbage collector.
+func (p *callPool) put(c *call) {
+	if c.err == nil {
+		c.hit.Rule = nil
+		p.pool.Put(c)
+	}
+}

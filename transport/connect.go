@@ -1,0 +1,176 @@
+package transport
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	"github.com/shoal-dev/shoal/bucket"
+)
+
+const (
+	firstBackoff = 50 * time.Millisecond
+	lastBackoff  = time.Second
+)
+
+var noVerdict bucket.Verdict
+
+// connect keeps a stream to the peer: it opens one, reads it until it breaks,
+// and tries again, at once the first time and then after a delay that grows.
+func (p *Peer) connect(ctx context.Context) {
+	backoff := firstBackoff
+	for {
+		start := p.config.Now()
+		established, err := p.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if lasted := p.config.Now() - start; established && lasted > int64(lastBackoff) {
+			backoff = firstBackoff
+			p.config.Log.Info("stream to peer broke", "peer", p.config.Address, "error", reason(err))
+			continue
+		}
+		p.config.Log.Log(ctx, level(backoff), "can't reach peer", "peer", p.config.Address, "error", reason(err))
+		p.drop(disconnected, ErrUnavailable)
+		sleep(ctx, jitter(backoff))
+		backoff = min(2*backoff, lastBackoff)
+	}
+}
+
+// level is a warning once for each time that a peer goes, not for each attempt.
+func level(backoff time.Duration) slog.Level {
+	if backoff == firstBackoff {
+		return slog.LevelWarn
+	}
+	return slog.LevelDebug
+}
+
+// reason is the error in the words of the other end, without gRPC's prefix.
+func reason(err error) string {
+	return status.Convert(err).Message()
+}
+
+// session opens one connection with one stream and reads it until it breaks.
+func (p *Peer) session(ctx context.Context) (established bool, err error) {
+	conn, err := grpc.NewClient("passthrough:///"+p.config.Address,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(p.config.Dial),
+		grpc.WithNoProxy(),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithDisableRetry(),
+		grpc.WithIdleTimeout(0),
+		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: dialTime}),
+		grpc.WithStaticStreamWindowSize(window),
+		grpc.WithStaticConnWindowSize(window),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallRecvMsgSize(maxMessage)),
+	)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(p.config.Hello.attach(ctx))
+	defer cancel()
+	desc := askDesc(nil)
+	dialing := time.AfterFunc(dialTime, cancel)
+	stream, err := conn.NewStream(ctx, &desc, methodAsk)
+	if err == nil {
+		_, err = stream.Header() // the other end has said hello
+	}
+	if !dialing.Stop() && err == nil {
+		err = context.DeadlineExceeded
+	}
+	if err != nil {
+		return false, err
+	}
+	p.established(stream)
+	err = p.receive(stream)
+	p.broken()
+	return true, err
+}
+
+// established lets the hits flow that have waited for the stream.
+func (p *Peer) established(stream grpc.ClientStream) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state, p.stream = connected, stream
+	p.pump()
+}
+
+// broken ends the calls in flight; those in the queue wait for the first
+// attempt to connect again.
+func (p *Peer) broken() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state, p.stream = connecting, nil
+	p.dropFlights(ErrUnavailable)
+}
+
+// receive ends the calls of each frame as its reply comes, until the stream
+// breaks or the peer breaks the rules.
+func (p *Peer) receive(stream grpc.ClientStream) error {
+	for {
+		var f frame
+		if err := stream.RecvMsg(&f); err != nil {
+			return err
+		}
+		err := p.answered(f.in.ReadOnlyData())
+		f.in.Free()
+		if err != nil {
+			return err
+		}
+		// The callers just woken are about to ask again: let their hits make
+		// the next frame before it leaves.
+		runtime.Gosched()
+		p.mu.Lock()
+		p.inFlight--
+		p.pump()
+		p.mu.Unlock()
+	}
+}
+
+// answered ends the calls of the oldest frame in flight by the reply b.
+func (p *Peer) answered(b []byte) error {
+	var r reply
+	if err := r.parse(b); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	if len(p.flights) == 0 {
+		p.mu.Unlock()
+		return malformed("a reply to nothing")
+	}
+	sent := p.flights[0]
+	if r.first != sent.first || r.count != len(sent.calls) {
+		p.mu.Unlock()
+		return malformed("a reply to %d hits from %d, where %d from %d were asked", r.count, r.first, len(sent.calls), sent.first)
+	}
+	n := copy(p.flights, p.flights[1:])
+	p.flights[n] = nil
+	p.flights = p.flights[:n]
+	p.unanswered -= sent.bytes
+	p.mu.Unlock()
+
+	for i, c := range sent.calls {
+		c.end(r.verdict(i))
+	}
+	p.mu.Lock()
+	p.recycle(sent)
+	p.mu.Unlock()
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

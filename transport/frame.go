@@ -1,0 +1,203 @@
+package transport
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/shoal-dev/shoal/bucket"
+)
+
+const (
+	version   = 1
+	kindHits  = 1
+	kindReply = 2
+
+	envelopeBytes = 5 // protobuf's tag and a length of four bytes
+	requestHeader = 24
+	hitBytes      = 32
+	ruleHeader    = 2
+)
+
+var (
+	be           = binary.BigEndian
+	errMalformed = errors.New("transport: malformed frame")
+)
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", errMalformed, fmt.Sprintf(format, args...))
+}
+
+// seal writes the protobuf envelope around the frame in b, whose first
+// envelopeBytes are reserved for it: field 1, and the length as a varint that is
+// padded to four bytes, so that it can be written last.
+func seal(b []byte) {
+	n := uint32(len(b) - envelopeBytes)
+	b[0] = 1<<3 | 2
+	b[1], b[2], b[3], b[4] = byte(n)|0x80, byte(n>>7)|0x80, byte(n>>14)|0x80, byte(n>>21)&0x7f
+}
+
+// unseal returns the frame inside the envelope.
+func unseal(b []byte) ([]byte, error) {
+	if len(b) == 0 || b[0] != 1<<3|2 {
+		return nil, malformed("not a Frame message")
+	}
+	n, size := binary.Uvarint(b[1:])
+	if size <= 0 || n != uint64(len(b)-1-size) {
+		return nil, malformed("length field does not match %d bytes", len(b))
+	}
+	return b[1+size:], nil
+}
+
+// batch is the calls that leave together in one frame.
+type batch struct {
+	calls    []*call
+	rules    []*bucket.Rule // the different ones among them
+	bytes    int            // of the frame
+	budget   int            // that bytes may not exceed
+	earliest int64          // deadline among the calls
+	first    uint64         // sequence number of calls[0]
+}
+
+// add appends a call if the frame has room for it and its rule.
+func (b *batch) add(c *call) bool {
+	size := hitBytes
+	place, known := b.place(c.hit.Rule)
+	if !known {
+		size += ruleHeader + c.hit.Rule.BinarySize()
+	}
+	if len(b.calls) == maxFrameHits || place == maxFrameRules || b.bytes+size > b.budget {
+		return false
+	}
+	if !known {
+		b.rules = append(b.rules, c.hit.Rule)
+	}
+	c.rule = uint16(place)
+	b.calls = append(b.calls, c)
+	b.bytes += size
+	b.earliest = min(b.earliest, c.expire)
+	return true
+}
+
+// place finds a rule's place in the frame, or the next free one. It looks at the
+// last rule first: most frames have one.
+func (b *batch) place(r *bucket.Rule) (place int, known bool) {
+	for i := len(b.rules) - 1; i >= 0; i-- {
+		if b.rules[i] == r {
+			return i, true
+		}
+	}
+	return len(b.rules), false
+}
+
+// reset empties the batch for another frame of at most budget bytes.
+func (b *batch) reset(budget int) {
+	clear(b.calls)
+	clear(b.rules)
+	*b = batch{
+		calls: b.calls[:0], rules: b.rules[:0],
+		bytes: envelopeBytes + requestHeader, budget: budget, earliest: math.MaxInt64,
+	}
+}
+
+// encode writes the frame into b, which has b.bytes bytes. now is the time at
+// the sender, from which the remaining times count.
+func (b *batch) encode(buf []byte, now int64) {
+	f := buf[envelopeBytes:]
+	f[0], f[1] = version, kindHits
+	be.PutUint16(f[2:], uint16(len(b.calls)))
+	be.PutUint64(f[4:], b.first)
+	be.PutUint64(f[12:], uint64(now))
+	be.PutUint16(f[20:], hitBytes)
+	be.PutUint16(f[22:], uint16(len(b.rules)))
+	f = f[requestHeader:]
+	for _, r := range b.rules {
+		be.PutUint16(f, uint16(r.BinarySize()))
+		_, _ = r.AppendBinary(f[ruleHeader:ruleHeader]) // in place: there is room
+		f = f[ruleHeader+r.BinarySize():]
+	}
+	for _, c := range b.calls {
+		be.PutUint64(f[0:], c.hit.Digest.Hi)
+		be.PutUint64(f[8:], c.hit.Digest.Lo)
+		be.PutUint64(f[16:], uint64(c.hit.Tokens))
+		be.PutUint32(f[24:], microseconds(c.expire-now))
+		be.PutUint16(f[28:], c.rule)
+		be.PutUint16(f[30:], 0)
+		f = f[hitBytes:]
+	}
+	seal(buf)
+}
+
+// microseconds rounds nanoseconds down, into the range of the field.
+func microseconds(ns int64) uint32 {
+	return uint32(min(max(ns/1000, 0), math.MaxUint32))
+}
+
+// request is a received frame of hits.
+type request struct {
+	first  uint64
+	sent   int64
+	count  int
+	stride int
+	rules  []*bucket.Rule
+	hits   []byte
+}
+
+// parse reads and checks everything but the hits themselves. Rules are looked
+// up in, and added to, the session's.
+func (r *request) parse(b []byte, rules *ruleCache) error {
+	f, err := unseal(b)
+	if err != nil {
+		return err
+	}
+	if len(f) < requestHeader {
+		return malformed("%d bytes are no header", len(f))
+	}
+	if f[0] != version || f[1] != kindHits {
+		return malformed("version %d, kind %d", f[0], f[1])
+	}
+	r.count = int(be.Uint16(f[2:]))
+	r.first = be.Uint64(f[4:])
+	r.sent = int64(be.Uint64(f[12:]))
+	r.stride = int(be.Uint16(f[20:]))
+	places := int(be.Uint16(f[22:]))
+	f = f[requestHeader:]
+	if r.count == 0 || r.count > maxFrameHits || r.stride < hitBytes || places > maxFrameRules {
+		return malformed("%d hits of %d bytes with %d rules", r.count, r.stride, places)
+	}
+	r.rules = r.rules[:0]
+	for range places {
+		if len(f) < ruleHeader || len(f)-ruleHeader < int(be.Uint16(f)) {
+			return malformed("a rule goes beyond the end")
+		}
+		end := ruleHeader + int(be.Uint16(f))
+		rule, err := rules.get(f[ruleHeader:end])
+		if err != nil {
+			return err
+		}
+		r.rules = append(r.rules, rule)
+		f = f[end:]
+	}
+	if len(f) != r.count*r.stride {
+		return malformed("%d bytes for %d hits of %d", len(f), r.count, r.stride)
+	}
+	r.hits = f
+	return nil
+}
+
+// hit reads the i-th hit and the time that its caller had left when it was sent.
+func (r *request) hit(i int) (Hit, time.Duration, error) {
+	f := r.hits[i*r.stride:]
+	rule := int(be.Uint16(f[28:]))
+	if rule >= len(r.rules) {
+		return Hit{}, 0, malformed("rule %d of %d", rule, len(r.rules))
+	}
+	h := Hit{
+		Digest: bucket.Digest{Hi: be.Uint64(f[0:]), Lo: be.Uint64(f[8:])},
+		Rule:   r.rules[rule],
+		Tokens: int64(be.Uint64(f[16:])),
+	}
+	return h, time.Duration(be.Uint32(f[24:])) * time.Microsecond, nil
+}

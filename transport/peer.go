@@ -1,0 +1,125 @@
+package transport
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/shoal-dev/shoal/bucket"
+)
+
+// PeerConfig says how to reach a peer. Address, Dial and Now are required.
+type PeerConfig struct {
+	Address string // of its Server, host:port
+	Dial    func(ctx context.Context, address string) (net.Conn, error)
+	Now     Clock
+	Hello   Hello
+	Log     *slog.Logger // nil discards
+}
+
+// Peer is the asking end of the stream to one other replica. It is safe for
+// concurrent use.
+type Peer struct {
+	config PeerConfig
+	calls  callPool
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	alarm  chan struct{} // of capacity 1: armed was moved forward
+
+	mu         sync.Mutex
+	state      peerState
+	stream     grpc.ClientStream // nil unless connected
+	queue      []*call
+	flights    []*batch // sent and not answered, oldest first
+	spare      []*batch // to be used again
+	inFlight   int      // frames that hold back the next: flights, and one just answered
+	unanswered int      // bytes of requests in flight
+	sending    bool     // somebody is putting a frame together or sending it
+	sequence   uint64   // of the next hit
+	armed      int64    // when the sweeper will look next
+}
+
+type peerState uint8
+
+const (
+	connecting   peerState = iota // for the first time, or since a stream broke: hits queue
+	connected                     // hits are sent
+	disconnected                  // the last attempt failed: hits fail at once
+	closed
+)
+
+// Dial returns a peer that connects, and connects again whenever it has to, in
+// the background, until Close.
+func Dial(c PeerConfig) *Peer {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &Peer{config: c, cancel: cancel, alarm: make(chan struct{}, 1), armed: math.MaxInt64}
+	p.wg.Go(func() { p.connect(ctx) })
+	p.wg.Go(func() { p.sweep(ctx) })
+	return p
+}
+
+// Ask has a hit decided by the peer, and returns by the time expire on the
+// clock Now, or at worst a timer's inaccuracy after it. The errors are those of
+// this package.
+func (p *Peer) Ask(h Hit, expire int64) (bucket.Verdict, error) {
+	c := p.calls.get(h, expire)
+	if err := p.enqueue(c); err != nil {
+		return bucket.Verdict{}, err
+	}
+	<-c.done
+	v, err := c.verdict, c.err
+	p.calls.put(c)
+	return v, err
+}
+
+// Close ends all calls with ErrClosed and waits for the peer's goroutines.
+func (p *Peer) Close() {
+	p.cancel()
+	p.wg.Wait()
+	p.drop(closed, ErrClosed)
+}
+
+// Connected reports whether there is a stream to the peer.
+func (p *Peer) Connected() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state == connected
+}
+
+// drop ends every call and stops sending until the state changes again.
+func (p *Peer) drop(s peerState, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state, p.stream = s, nil
+	p.dropFlights(err)
+	for _, c := range p.queue {
+		c.end(bucket.Verdict{}, err)
+	}
+	clear(p.queue)
+	p.queue = p.queue[:0]
+}
+
+// dropFlights ends what was sent over a stream that is gone.
+func (p *Peer) dropFlights(err error) {
+	for _, b := range p.flights {
+		for _, c := range b.calls {
+			c.end(bucket.Verdict{}, err)
+		}
+	}
+	p.flights, p.inFlight, p.unanswered = nil, 0, 0
+}
+
+// jitter spreads a delay by half of it each way, so that replicas don't act in
+// step.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d)
+}

@@ -1,0 +1,101 @@
+package transport
+
+import (
+	"time"
+
+	"github.com/shoal-dev/shoal/bucket"
+)
+
+const (
+	replyHeader  = 16
+	verdictBytes = 28
+
+	statusAllowed  = 1 << 0
+	statusDegraded = 1 << 1
+	// statusDropped: the caller had given up before the hit could be decided,
+	// so nothing was debited.
+	statusDropped = 1 << 2
+)
+
+func replySize(count int) int { return envelopeBytes + replyHeader + count*verdictBytes }
+
+// beginReply writes the header of a reply to count hits.
+func beginReply(buf []byte, first uint64, count int) {
+	f := buf[envelopeBytes:]
+	f[0], f[1] = version, kindReply
+	be.PutUint16(f[2:], uint16(count))
+	be.PutUint64(f[4:], first)
+	be.PutUint16(f[12:], verdictBytes)
+	be.PutUint16(f[14:], 0)
+	seal(buf)
+}
+
+// record is the place of the i-th verdict in a reply.
+func record(buf []byte, i int) []byte {
+	return buf[envelopeBytes+replyHeader+i*verdictBytes:][:verdictBytes]
+}
+
+func putVerdict(f []byte, v bucket.Verdict) {
+	var status byte
+	if v.Allowed {
+		status |= statusAllowed
+	}
+	if v.Degraded {
+		status |= statusDegraded
+	}
+	be.PutUint32(f, uint32(status)<<24|uint32(v.Limit)<<16)
+	be.PutUint64(f[4:], uint64(v.Remaining))
+	be.PutUint64(f[12:], uint64(v.RetryAfter))
+	be.PutUint64(f[20:], uint64(v.ResetAfter))
+}
+
+func putDropped(f []byte) {
+	clear(f)
+	f[0] = statusDropped
+}
+
+// reply is a received frame of verdicts.
+type reply struct {
+	first    uint64
+	count    int
+	stride   int
+	verdicts []byte
+}
+
+func (r *reply) parse(b []byte) error {
+	f, err := unseal(b)
+	if err != nil {
+		return err
+	}
+	if len(f) < replyHeader {
+		return malformed("%d bytes are no header", len(f))
+	}
+	if f[0] != version || f[1] != kindReply {
+		return malformed("version %d, kind %d", f[0], f[1])
+	}
+	r.count = int(be.Uint16(f[2:]))
+	r.first = be.Uint64(f[4:])
+	r.stride = int(be.Uint16(f[12:]))
+	r.verdicts = f[replyHeader:]
+	if r.stride < verdictBytes || len(r.verdicts) != r.count*r.stride {
+		return malformed("%d bytes for %d verdicts of %d", len(r.verdicts), r.count, r.stride)
+	}
+	return nil
+}
+
+// verdict reads the i-th verdict; ErrDeadline says that the owner dropped the
+// hit because its time was over.
+func (r *reply) verdict(i int) (bucket.Verdict, error) {
+	f := r.verdicts[i*r.stride:]
+	if f[0]&statusDropped != 0 {
+		return bucket.Verdict{}, ErrDeadline
+	}
+	return bucket.Verdict{
+		Allowed:    f[0]&statusAllowed != 0,
+		Degraded:   f[0]&statusDegraded != 0,
+		Limit:      f[1],
+		Remaining:  max(int64(be.Uint64(f[4:])), 0),
+		RetryAfter: max(time.Duration(be.Uint64(f[12:])), 0),
+		ResetAfter: max(time.Duration(be.Uint64(f[20:])), 0),
+	}, nil
+}

@@ -1,0 +1,114 @@
+package transport
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+)
+
+// Server answers the hits of all peers. It is safe for concurrent use.
+type Server struct {
+	handler Handler
+	hello   Hello
+	grpc    *grpc.Server
+}
+
+// NewServer makes a server whose hits are decided by the handler.
+func NewServer(handler Handler, hello Hello) *Server {
+	s := &Server{handler: handler, hello: hello}
+	s.grpc = grpc.NewServer(
+		grpc.ForceServerCodecV2(rawCodec{}),
+		grpc.StaticStreamWindowSize(window),
+		grpc.StaticConnWindowSize(window),
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxHeaderListSize(8<<10),
+		grpc.MaxConcurrentStreams(16),
+		grpc.ConnectionTimeout(3*time.Second),
+		grpc.WaitForHandlers(true),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+	)
+	s.grpc.RegisterService(&grpc.ServiceDesc{
+		ServiceName: serviceName,
+		HandlerType: (*any)(nil),
+		Streams:     []grpc.StreamDesc{askDesc(func(_ any, stream grpc.ServerStream) error { return s.serve(stream) })},
+	}, s)
+	return s
+}
+
+// Serve accepts peers until Close, and then returns nil.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.grpc.Serve(l); !errors.Is(err, grpc.ErrServerStopped) {
+		return err
+	}
+	return nil
+}
+
+// Close ends all streams and listeners, and waits until no hit is being decided.
+func (s *Server) Close() { s.grpc.Stop() }
+
+// serve answers one stream, frame by frame.
+func (s *Server) serve(stream grpc.ServerStream) error {
+	if err := s.hello.check(stream.Context()); err != nil {
+		return err
+	}
+	if err := stream.SendHeader(nil); err != nil { // the asker waits for it
+		return err
+	}
+	session := session{handler: s.handler}
+	for {
+		var in frame
+		if err := stream.RecvMsg(&in); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		out, err := session.answer(in.in.ReadOnlyData())
+		in.in.Free()
+		if err != nil {
+			return status.Error(codes.InvalidArgument, err.Error())
+		}
+		if err := stream.SendMsg(out); err != nil {
+			return err
+		}
+	}
+}
+
+// session is what a server remembers of one stream.
+type session struct {
+	handler Handler
+	rules   ruleCache
+	lag     lag
+	request request
+}
+
+// answer decides the hits of one frame, in their order.
+func (s *session) answer(b []byte) (*frame, error) {
+	r := &s.request
+	if err := r.parse(b, &s.rules); err != nil {
+		return nil, err
+	}
+	now := s.handler.Now()
+	late := s.lag.of(r.sent, now)
+	out := newFrame(replySize(r.count))
+	beginReply(*out.out, r.first, r.count)
+	for i := range r.count {
+		hit, left, err := r.hit(i)
+		if err != nil {
+			return nil, err
+		}
+		if left <= late {
+			putDropped(record(*out.out, i))
+			continue
+		}
+		putVerdict(record(*out.out, i), s.handler.Decide(hit, now))
+	}
+	return out, nil
+}

@@ -1,0 +1,100 @@
+// Package transport carries hits to the replicas that own their keys, and the
+// verdicts back.
+//
+// There is one gRPC stream from each replica to each other, and [Peer] is its
+// asking end. A caller queues its hit and waits. Whoever finds the stream free
+// sends everything that is queued as one frame, without a timer and without
+// waiting for company: under load hits gather while earlier ones are under way,
+// so frames grow by themselves and the cost of a hit falls, and an idle stream
+// adds no delay. A second frame leaves while one is unanswered only when 64
+// hits wait for it.
+//
+// Frames are records of fixed size behind a header, made and read in place in
+// pooled buffers. They are legal protobuf (shoal.proto), so that tools can look
+// at them. Every length and index in one is checked: what a peer sends is input.
+//
+// Nothing here blocks a caller beyond its deadline. The queue is bounded. The
+// bytes that were sent and not answered stay below what gRPC takes without
+// blocking (its write quota of 64 KiB a stream), so sending never waits for the
+// peer. Each hit has a deadline, and one sweeper a peer ends those whose time
+// has come, on a timer that is set only while something is outstanding. What is
+// sent along is the time that remains; the owner subtracts how long the frame
+// was held up on its way and drops what its caller has given up on, before
+// debiting it. No clock is ever compared with another replica's.
+//
+// A hit whose stream broke may or may not have been decided. It fails with
+// ErrUnavailable and is not sent again.
+//
+// [Server] is the answering end. It hands every hit to a [Handler] and knows
+// nothing of what decides. The two ends make sure of each other by a [Hello]:
+// the name of the cluster and the fingerprint of its digest key.
+//
+// Why it is built like this, with figures: frames of fixed records cost 22 ns a
+// hit to encode and decode at both ends, protobuf messages 126 to 458; a channel
+// per call is the cheapest way to wake a caller; one stream is better than
+// several, as more only split the batches; and the yield of the processor before
+// sending is what lets callers that run at the same time share a frame.
+package transport
+
+import (
+	"errors"
+	"time"
+
+	"github.com/shoal-dev/shoal/bucket"
+)
+
+// Errors of Ask. None of them says whether the hit was debited, except that
+// ErrFull and ErrClosed ones were not.
+var (
+	// ErrUnavailable: there is no connection to the peer, or it broke.
+	ErrUnavailable = errors.New("transport: peer unavailable")
+	// ErrDeadline: the hit's time was over before its verdict came.
+	ErrDeadline = errors.New("transport: deadline passed")
+	// ErrFull: too many hits wait for this peer already.
+	ErrFull = errors.New("transport: queue full")
+	// ErrClosed: Close was called.
+	ErrClosed = errors.New("transport: closed")
+)
+
+// Hit is one question to the owner of a key.
+type Hit struct {
+	Digest bucket.Digest
+	Rule   *bucket.Rule
+	Tokens int64
+}
+
+// Handler decides the hits that arrive. It is called by one goroutine for each
+// peer, in the order in which that peer asked, and must not block.
+type Handler interface {
+	// Now is the handler's monotonic clock, in nanoseconds. It is read once a
+	// frame.
+	Now() int64
+	// Decide decides one hit at the time now.
+	Decide(h Hit, now int64) bucket.Verdict
+}
+
+// Hello is what both ends of a stream must agree on. A stream between two that
+// don't is refused, with an error that says which of them differs.
+type Hello struct {
+	Cluster     string // the cluster's name
+	Fingerprint uint64 // of its digest key
+}
+
+// Clock is a monotonic clock, in nanoseconds since an origin of its own.
+type Clock func() int64
+
+const (
+	maxFrameHits  = 1024
+	maxFrameRules = 64 // different rules in one frame
+	maxQueue      = 8192
+	// quota bounds the bytes sent and not answered, a little below the 64 KiB
+	// that gRPC's stream takes before SendMsg blocks.
+	quota = 60 << 10
+	// company is how many hits must wait before a frame leaves while another
+	// is unanswered: fewer go cheaper in the next one.
+	company = 64
+
+	maxMessage = 128 << 10
+	window     = 4 << 20 // set on both ends: it switches gRPC's estimator pings off
+	dialTime   = time.Second
+)
