@@ -1,0 +1,191 @@
+package cluster
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shoal-dev/shoal/bucket"
+)
+
+// Config is what a node is made of. The zero value is a cluster of one that
+// opens no socket.
+type Config struct {
+	// Name is the stable id of this replica, different from that of every
+	// other: a pod's name, a host's. It decides which keys the replica owns, so
+	// it should outlive a restart. At most 64 bytes of printable ASCII without
+	// spaces. "" means the advertised gossip address.
+	Name string
+	// Cluster is the name of the cluster. Replicas of different clusters refuse
+	// each other, so that two services that share a network don't share limits.
+	// At most 64 bytes of printable ASCII. "" means "shoal".
+	Cluster string
+
+	// Bind is the address for gossip, TCP and UDP, as "0.0.0.0:7946"; port 0
+	// takes any free one. "" means standalone: no gossip, no peers.
+	Bind string
+	// PeerBind is the address for hits from other replicas (gRPC, TCP). "" means
+	// the host of Bind and any free port, which the others learn by gossip; give
+	// one where a firewall must know it.
+	PeerBind string
+	// Advertise is the gossip address, IP:port, at which the others reach this
+	// replica, where that differs from Bind; its IP also holds for PeerBind. ""
+	// means Bind or, where Bind names no single address, the address from which
+	// this host reaches the first seed.
+	Advertise string
+	// Seeds are gossip addresses, host:port or host alone for the port of Bind,
+	// of some replicas to begin with; this one's own may be among them. A DNS
+	// name stands for all its addresses and is resolved again every 5 s, so a
+	// headless service of Kubernetes or a name in Compose finds everybody, in
+	// whatever order they start.
+	Seeds []string
+
+	// DigestKey keys the digests that stand for keys between replicas: at least
+	// 16 secret random bytes, the same on all replicas. nil means a key derived
+	// from Cluster, which keeps clusters apart but is no secret.
+	DigestKey []byte
+	// Insecure permits a Bind beyond loopback. Traffic between replicas is not
+	// encrypted or authenticated in this version: whoever reaches these ports
+	// can join the cluster and take part in its decisions.
+	Insecure bool
+
+	// HitTimeout is how long a caller of Take may wait for another replica, from
+	// 5 ms to 10 s. After that the rule's failure policy answers. 0 means 50 ms.
+	HitTimeout time.Duration
+
+	// Log receives what happens to the cluster, never keys. nil discards it.
+	Log *slog.Logger
+	// Network is where sockets come from. nil means the operating system.
+	Network Network
+}
+
+const (
+	defaultCluster    = "shoal"
+	defaultHitTimeout = 50 * time.Millisecond
+	minHitTimeout     = 5 * time.Millisecond
+	maxHitTimeout     = 10 * time.Second
+	maxNameBytes      = 64
+	minDigestKey      = 16
+)
+
+// withDefaults returns a copy in which nothing is left open but the name and
+// the addresses that only sockets can tell.
+func (c Config) withDefaults() Config {
+	if c.Cluster == "" {
+		c.Cluster = defaultCluster
+	}
+	if c.HitTimeout == 0 {
+		c.HitTimeout = defaultHitTimeout
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	host, port, _ := net.SplitHostPort(c.Bind)
+	if c.PeerBind == "" {
+		c.PeerBind = net.JoinHostPort(host, "0")
+	}
+	seeds := make([]string, len(c.Seeds))
+	for i, seed := range c.Seeds {
+		if _, _, err := net.SplitHostPort(seed); err != nil {
+			seed = net.JoinHostPort(strings.Trim(seed, "[]"), port)
+		}
+		seeds[i] = seed
+	}
+	c.Seeds = seeds
+	if c.Network == nil {
+		c.Network = osNetwork{log: c.Log, seeds: seeds}
+	}
+	return c
+}
+
+// validate reports everything that is wrong, each fault with its field and a
+// remedy. c has its defaults.
+func (c Config) validate() error {
+	var errs []error
+	fault := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("cluster: Config.%s: %s", field, fmt.Sprintf(format, args...)))
+	}
+	if len(c.Name) > maxNameBytes || !printable(c.Name) || strings.Contains(c.Name, " ") {
+		fault("Name", "%q must be printable ASCII without spaces, at most %d bytes", c.Name, maxNameBytes)
+	}
+	if len(c.Cluster) > maxNameBytes || !printable(c.Cluster) {
+		fault("Cluster", "%q must be printable ASCII, at most %d bytes", c.Cluster, maxNameBytes)
+	}
+	if c.DigestKey != nil && len(c.DigestKey) < minDigestKey {
+		fault("DigestKey", "has %d bytes; give at least %d random ones, or nil", len(c.DigestKey), minDigestKey)
+	}
+	if c.HitTimeout < minHitTimeout || c.HitTimeout > maxHitTimeout {
+		fault("HitTimeout", "%v is not between %v and %v", c.HitTimeout, minHitTimeout, maxHitTimeout)
+	}
+	if c.Bind == "" {
+		if len(c.Seeds) > 0 {
+			fault("Seeds", "a standalone replica can't join any; set Bind as well, for example to \"0.0.0.0:7946\"")
+		}
+		return errors.Join(errs...)
+	}
+	for _, f := range []struct{ field, address string }{{"Bind", c.Bind}, {"PeerBind", c.PeerBind}} {
+		if err := checkAddress(f.address); err != nil {
+			fault(f.field, "%v", err)
+		} else if !c.Insecure && !isLoopback(f.address) {
+			fault(f.field, "%s is reachable from other hosts, and traffic between replicas is neither encrypted nor authenticated yet; bind to loopback, or set Insecure if the network itself keeps strangers out", f.address)
+		}
+	}
+	if c.Advertise != "" {
+		if a, err := netip.ParseAddrPort(c.Advertise); err != nil || a.Addr().IsUnspecified() || a.Port() == 0 {
+			fault("Advertise", "%q is not an IP:port that others can reach", c.Advertise)
+		}
+	}
+	for i, seed := range c.Seeds {
+		if err := checkAddress(seed); err != nil {
+			fault(fmt.Sprintf("Seeds[%d]", i), "%v", err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// digestKey derives the 128-bit key of the digests.
+func (c Config) digestKey() (k bucket.DigestKey) {
+	from := append([]byte("shoal digest key\x00"), c.DigestKey...)
+	if c.DigestKey == nil {
+		from = append([]byte("shoal cluster name\x00"), c.Cluster...)
+	}
+	sum := sha256.Sum256(from)
+	copy(k[:], sum[:])
+	return k
+}
+
+// checkAddress reports what is wrong with a host:port.
+func checkAddress(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is not host:port: %w", address, err)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%q has the port %q; it must be a number from 0 to 65535", address, port)
+	}
+	if strings.ContainsAny(host, " /,") {
+		return fmt.Errorf("%q has a host that can't be a name or an IP", address)
+	}
+	return nil
+}
+
+// isLoopback reports whether an address to bind can be reached from this host
+// alone.
+func isLoopback(address string) bool {
+	host, _, _ := net.SplitHostPort(address)
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+func printable(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0
+}

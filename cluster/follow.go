@@ -1,0 +1,140 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/shoal-dev/shoal/transport"
+)
+
+const (
+	// quiet is how long nothing must have happened before a new view is built,
+	// so that a burst of changes makes one, and patience how long at most that
+	// is waited for.
+	quiet    = 50 * time.Millisecond
+	patience = 500 * time.Millisecond
+
+	// retireTime is how long the way to a member that has gone stays open for
+	// the hits that are on it.
+	retireTime = time.Second
+)
+
+// follow publishes a new view after every change that gossip reports.
+func (n *Node) follow(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.gossip.kick:
+		}
+		n.settle(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		boots := n.boots()
+		n.meet(boots)
+		if err := n.publish(ctx, boots); err != nil {
+			n.config.Log.Error("keeping the former view of the cluster", "members", len(boots), "error", err)
+		}
+	}
+}
+
+// meet notes the first time that somebody else is there.
+func (n *Node) meet(boots []*member) {
+	if n.gossip.joined.Load() || len(boots) < 2 {
+		return
+	}
+	if err := n.gossip.outrank(boots); err != nil {
+		n.config.Log.Warn("telling the others that this boot is the newest", "error", err)
+	}
+	n.gossip.joined.Store(true)
+}
+
+// settle waits until changes have ceased for a moment.
+func (n *Node) settle(ctx context.Context) {
+	enough := time.NewTimer(patience)
+	defer enough.Stop()
+	for {
+		still := time.NewTimer(quiet)
+		select {
+		case <-n.gossip.kick:
+			still.Stop()
+			continue
+		case <-still.C:
+		case <-enough.C:
+		case <-ctx.Done():
+		}
+		still.Stop()
+		return
+	}
+}
+
+// publish makes the view of these boots the node's, if it differs. Only one
+// goroutine calls it at a time.
+func (n *Node) publish(ctx context.Context, boots []*member) error {
+	next, err := newView(boots)
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	last := n.view.Load()
+	if last != nil && next.same(last) {
+		return nil
+	}
+	for _, m := range next.members {
+		m.peer = n.way(m, last)
+	}
+	n.view.Store(next)
+	n.changed.Store(n.now())
+	n.config.Log.Info("view of the cluster changed", "members", len(next.members), "table", fmt.Sprintf("%016x", next.table.Hash()))
+	if last == nil {
+		return nil
+	}
+	n.retire(ctx, last, next)
+	if !n.closing.Load() && next.boot(n.gossip.boot) == nil && last.boot(n.gossip.boot) != nil {
+		n.config.Log.Error("a newer replica has taken this one's name; give each its own Config.Name", "name", n.config.Name)
+	}
+	return nil
+}
+
+// way returns the peer of a member: the one there is, a new one, or none for
+// this node itself.
+func (n *Node) way(m *member, last *view) *transport.Peer {
+	if n.gossip == nil || m.boot == n.gossip.boot {
+		return nil
+	}
+	if last != nil {
+		if known := last.boot(m.boot); known != nil && known.address == m.address {
+			return known.peer
+		}
+	}
+	return transport.Dial(transport.PeerConfig{
+		Address: m.address,
+		Dial:    n.config.Network.Dial,
+		Now:     n.now,
+		Hello:   n.hello,
+		Log:     n.config.Log,
+	})
+}
+
+// retire closes the peers that the next view has no more, after a while.
+func (n *Node) retire(ctx context.Context, last, next *view) {
+	for _, m := range last.members {
+		if still := next.boot(m.boot); m.peer == nil || still != nil && still.peer == m.peer {
+			continue
+		}
+		n.wg.Go(func() {
+			sleep(ctx, retireTime)
+			m.peer.Close()
+		})
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

@@ -1,0 +1,49 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// meta is what a node says of itself by gossip, in memberlist's Meta. It must
+// stay small: 512 bytes is the end, and all of it travels with every change.
+type meta struct {
+	name    string // stable id
+	epoch   uint64 // orders the boots of one name: the highest is the living one
+	address string // where it takes hits from its peers, host:port
+}
+
+const metaVersion = 1
+
+var errMeta = errors.New("cluster: malformed meta")
+
+// encode is: version, epoch, name and peer address, each with its length.
+func (m meta) encode() []byte {
+	b := []byte{metaVersion}
+	b = binary.BigEndian.AppendUint64(b, m.epoch)
+	b = append(append(b, byte(len(m.name))), m.name...)
+	return append(append(b, byte(len(m.address))), m.address...)
+}
+
+// decodeMeta ignores what later versions may append.
+func decodeMeta(b []byte) (m meta, err error) {
+	if len(b) < 9 || b[0] != metaVersion {
+		return meta{}, errMeta
+	}
+	m.epoch = binary.BigEndian.Uint64(b[1:])
+	name, rest, ok := cutString(b[9:])
+	address, _, ok2 := cutString(rest)
+	if !ok || !ok2 || name == "" {
+		return meta{}, errMeta
+	}
+	m.name, m.address = name, address
+	return m, nil
+}
+
+func cutString(b []byte) (s string, rest []byte, ok bool) {
+	if len(b) == 0 || len(b)-1 < int(b[0]) {
+		return "", nil, false
+	}
+	end := 1 + int(b[0])
+	return string(b[1:end]), b[end:], true
+}

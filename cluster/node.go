@@ -1,0 +1,238 @@
+// Package cluster is Shoal's entry point: a Node is one replica of a service,
+// and all replicas together hold one set of limits, without a server for them.
+//
+//	node, err := cluster.Start(ctx, cluster.Config{Bind: "127.0.0.1:7946", Seeds: seeds})
+//	...
+//	decision, err := node.Take(ctx, rule, "alice", 1)
+//
+// The replicas find each other by gossip (hashicorp/memberlist) and agree by
+// consistent hashing (package ring) on who owns each key. A hit goes to the
+// owner (package transport), whose bucket for the key (package bucket) is the
+// only one there is. [Node.Take] is the page to read first: it is the whole
+// way of a hit.
+//
+// What a node believes of the cluster is its view: an immutable value, swapped
+// when gossip reports a change. Gossip only kicks one goroutine, which reads the
+// members anew and builds the next view from all of them, so events can't be
+// missed or come in a wrong order. Each start of a replica is a boot with a name
+// of its own, so a restarted replica is never mistaken for its former self, and
+// the newer of two boots counts at once.
+//
+// memberlist doesn't heal a split by itself. A second goroutine resolves the
+// seeds every few seconds and joins what is missing, for ever.
+//
+// The caller always has an answer by its deadline. When the owner is silent the
+// rule's failure policy gives it: by default a share of the limit, decided here.
+//
+// What this version leaves open: when a partition changes hands, by a join, a
+// leave or a crash, its buckets start full at the new owner.
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/transport"
+)
+
+// Node is one replica. It is safe for concurrent use.
+type Node struct {
+	config  Config
+	started time.Time     // the origin of now
+	store   *bucket.Store // of the keys that this node owns
+	shares  *bucket.Store // for LocalShare: never merged with the other
+	view    atomic.Pointer[view]
+	changed atomic.Int64 // when the view last changed
+	closing atomic.Bool  // no longer ready
+	closed  atomic.Bool  // no longer answering
+
+	hello  transport.Hello
+	gossip *gossip // nil when standalone
+	server *transport.Server
+
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	once   sync.Once // Close
+}
+
+// Start makes a node and begins to look for the others; it doesn't wait until
+// it has found them (see Ready). ctx bounds the start alone. The error names
+// every fault of the configuration, or the address that can't be bound.
+func Start(ctx context.Context, c Config) (*Node, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c = c.withDefaults()
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	key := c.digestKey()
+	background, cancel := context.WithCancel(context.Background())
+	n := &Node{
+		config:  c,
+		started: time.Now(),
+		store:   bucket.NewStore(bucket.StoreConfig{DigestKey: key}),
+		shares:  bucket.NewStore(bucket.StoreConfig{DigestKey: key}),
+		hello:   transport.Hello{Cluster: c.Cluster, Fingerprint: key.Fingerprint()},
+		cancel:  cancel,
+	}
+	if err := n.open(background); err != nil {
+		cancel()
+		return nil, err
+	}
+	n.wg.Go(func() { n.sweep(background) })
+	if n.gossip != nil {
+		n.wg.Go(func() { n.follow(background) })
+		n.wg.Go(func() { n.reconcile(background) })
+	}
+	return n, nil
+}
+
+// open brings the node to where it serves a view of itself alone.
+func (n *Node) open(ctx context.Context) error {
+	if n.config.Bind == "" {
+		if n.config.Name == "" {
+			n.config.Name = "standalone"
+		}
+		return n.publish(ctx, []*member{{meta: meta{name: n.config.Name}}})
+	}
+	listener, err := n.config.Network.Listen(n.config.PeerBind)
+	if err != nil {
+		return fmt.Errorf("cluster: Config.PeerBind: %w", err)
+	}
+	n.server = transport.NewServer(answering{n}, n.hello)
+	n.gossip, err = openGossip(&n.config, listener.Addr().(*net.TCPAddr).Port)
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	n.wg.Go(func() {
+		if err := n.server.Serve(listener); err != nil {
+			n.config.Log.Error("no longer accepting peers", "error", err)
+		}
+	})
+	if err := n.publish(ctx, n.boots()); err != nil {
+		n.shut()
+		return err
+	}
+	return nil
+}
+
+// shut closes every socket and waits for every goroutine; the context of the
+// goroutines has been cancelled, or none has started.
+func (n *Node) shut() {
+	if n.gossip != nil {
+		n.server.Close()
+		n.gossip.shut()
+	}
+	n.wg.Wait()
+	if v := n.view.Load(); v != nil {
+		v.close()
+	}
+}
+
+// now is the node's clock: monotonic nanoseconds since its start.
+func (n *Node) now() int64 { return int64(time.Since(n.started)) }
+
+// Name returns the node's stable id.
+func (n *Node) Name() string { return n.config.Name }
+
+// GossipAddress returns the host:port at which others reach the node's gossip,
+// for use as one of their Seeds; "" if it is standalone.
+func (n *Node) GossipAddress() string {
+	if n.gossip == nil {
+		return ""
+	}
+	return n.gossip.address()
+}
+
+// Member is one replica of the cluster as a node sees it.
+type Member struct {
+	Name       string // stable id
+	Address    string // where it takes hits from its peers, host:port; "" if standalone
+	Partitions int    // how many of the 4096 it owns
+	Self       bool
+}
+
+// Members returns the replicas that the node believes to be alive, itself
+// included, by name.
+func (n *Node) Members() []Member {
+	v := n.view.Load()
+	members := make([]Member, len(v.members))
+	for i, m := range v.members {
+		members[i] = Member{Name: m.name, Address: m.address, Partitions: v.table.Owned(i), Self: m.peer == nil}
+	}
+	return members
+}
+
+// TableHash identifies the node's table of owners: replicas agree on who owns
+// what exactly when their hashes are equal.
+func (n *Node) TableHash() uint64 { return n.view.Load().table.Hash() }
+
+// Owner returns the name of the replica that decides for key under rule.
+func (n *Node) Owner(rule *bucket.Rule, key string) string {
+	return n.view.Load().owner(n.store.Digest(rule, key)).name
+}
+
+const (
+	// settleTime is how long the view must have stayed the same to be settled.
+	settleTime = 500 * time.Millisecond
+	// formTime is how long a node looks for others before it counts as a
+	// cluster of one.
+	formTime = 3 * time.Second
+)
+
+// Ready reports whether the node should be sent traffic: it has joined the
+// cluster, or found nobody to join for 3 s, and its view has settled. A node
+// whose name a newer one has taken is not ready.
+func (n *Node) Ready() bool {
+	if n.closing.Load() || n.gossip == nil {
+		return !n.closing.Load()
+	}
+	now := n.now()
+	formed := n.gossip.joined.Load() || len(n.config.Seeds) == 0 || now >= int64(formTime)
+	settled := now-n.changed.Load() >= int64(settleTime)
+	return formed && settled && n.view.Load().boot(n.gossip.boot) != nil
+}
+
+// Close leaves the cluster, tells the others, and waits until every goroutine
+// of the node has ended. Calls of Take that are under way are answered; later
+// ones get ErrClosed. ctx bounds the leaving; its error says that the others
+// may have to find out by themselves. Only the first call does anything.
+func (n *Node) Close(ctx context.Context) (err error) {
+	n.once.Do(func() {
+		n.closing.Store(true)
+		n.cancel() // the view stays as it is
+		if n.gossip != nil {
+			err = n.gossip.leave(ctx)
+		}
+		n.closed.Store(true)
+		n.shut()
+	})
+	return err
+}
+
+const (
+	sweepInterval = 250 * time.Millisecond
+	sweepSlots    = 16 << 10 // at each: a million keys take about 25 s
+)
+
+// sweep gives back the memory of full buckets, a slice at a time.
+func (n *Node) sweep(ctx context.Context) {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			n.store.Sweep(n.now(), sweepSlots)
+			n.shares.Sweep(n.now(), sweepSlots)
+		}
+	}
+}

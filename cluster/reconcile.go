@@ -1,0 +1,116 @@
+package cluster
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+const (
+	firstJoinInterval = 100 * time.Millisecond // until somebody is met, doubling
+	lookInterval      = 5 * time.Second        // how often missing addresses are joined
+	visitInterval     = 30 * time.Second       // how often a random seed is, missing or not
+	rememberTime      = time.Hour              // how long the address of a lost member is kept
+	joinAtOnce        = 4                      // of the missing ones, in one round
+	resolveTime       = 2 * time.Second
+)
+
+// reconcile brings the cluster together and keeps it so. memberlist alone never
+// heals a split: once each side has given up the other, nobody calls. So missing
+// addresses, those of the seeds and of lost members, are joined for ever; and
+// now and then a random seed that isn't missing is, as others may not see this
+// node although it sees them.
+func (n *Node) reconcile(ctx context.Context) {
+	r := reconciler{node: n, seen: map[string]int64{}}
+	interval := firstJoinInterval
+	for ctx.Err() == nil {
+		r.round(ctx)
+		if n.gossip.joined.Load() {
+			interval = lookInterval
+		}
+		sleep(ctx, interval*4/5+rand.N(interval*2/5))
+		interval = min(2*interval, lookInterval)
+	}
+}
+
+// reconciler is what reconcile remembers between rounds.
+type reconciler struct {
+	node  *Node
+	alive map[string]bool  // gossip addresses of the members
+	seen  map[string]int64 // when there last was a member at an address
+	visit int64            // when to join a random seed again
+}
+
+// round looks who is there, and joins whom it misses.
+func (r *reconciler) round(ctx context.Context) {
+	g, now := r.node.gossip, r.node.now()
+	r.look(now)
+	seeds := slices.DeleteFunc(resolve(ctx, r.node.config.Seeds), func(a string) bool { return a == g.address() })
+	for _, address := range r.missing(seeds, now) {
+		if ctx.Err() != nil {
+			return
+		}
+		if _, err := g.list.Join([]string{address}); err != nil {
+			r.node.config.Log.Debug("can't join", "address", address, "error", err)
+		}
+	}
+}
+
+// look notes who is there at now, and forgets those who haven't been for long.
+func (r *reconciler) look(now int64) {
+	r.alive = map[string]bool{}
+	for _, b := range r.node.boots() {
+		r.alive[b.gossip] = true
+		r.seen[b.gossip] = now
+	}
+	maps.DeleteFunc(r.seen, func(_ string, last int64) bool { return now-last > int64(rememberTime) })
+}
+
+// missing returns the addresses to join in this round: some seeds that aren't
+// members, one lost member, and at times a seed that may well be one.
+func (r *reconciler) missing(seeds []string, now int64) []string {
+	rand.Shuffle(len(seeds), func(i, j int) { seeds[i], seeds[j] = seeds[j], seeds[i] })
+	var join []string
+	for _, a := range seeds {
+		if !r.alive[a] && len(join) < joinAtOnce {
+			join = append(join, a)
+		}
+	}
+	for a := range r.seen { // in random order
+		if !r.alive[a] {
+			join = append(join, a)
+			break
+		}
+	}
+	if len(seeds) > 0 && now >= r.visit {
+		join = append(join, seeds[0])
+		r.visit = now + int64(visitInterval)
+	}
+	slices.Sort(join)
+	return slices.Compact(join)
+}
+
+// resolve returns the addresses, IP:port, that the seeds stand for now. A name
+// that can't be resolved stands for none until it can.
+func resolve(ctx context.Context, seeds []string) []string {
+	ctx, cancel := context.WithTimeout(ctx, resolveTime)
+	defer cancel()
+	var addresses []string
+	for _, seed := range seeds {
+		host, port, _ := net.SplitHostPort(seed)
+		ips := []netip.Addr{}
+		if ip, err := netip.ParseAddr(host); err == nil {
+			ips = append(ips, ip)
+		} else {
+			ips, _ = net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+		for _, ip := range ips {
+			addresses = append(addresses, net.JoinHostPort(ip.Unmap().String(), port))
+		}
+	}
+	return addresses
+}

@@ -1,0 +1,100 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/transport"
+)
+
+// Errors of Take, besides those of the context.
+var (
+	// ErrClosed: the node was closed.
+	ErrClosed = errors.New("cluster: node closed")
+	// ErrNilRule: no rule was given.
+	ErrNilRule = errors.New("cluster: rule is nil")
+	// ErrBadCost: tokens is negative.
+	ErrBadCost = errors.New("cluster: tokens must be at least 0")
+)
+
+// Take decides whether tokens may be taken from key under the rule, by all
+// replicas together, and if so takes them. A request usually costs 1; 0 asks
+// without taking.
+//
+// It returns within Config.HitTimeout, and before the context's deadline if
+// that has more than 2 ms left. Where the owner of the key can't be asked in
+// time the rule's failure policy decides: that is no error, the decision is
+// marked Degraded. The errors are ErrClosed, ErrNilRule, ErrBadCost and the
+// context's own when it is done beforehand. It is safe for concurrent use.
+func (n *Node) Take(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (bucket.Decision, error) {
+	if err := n.check(ctx, rule, tokens); err != nil {
+		return bucket.Decision{}, err
+	}
+	now := n.now()
+	digest := n.store.Digest(rule, key)
+	view := n.view.Load()
+	owner := view.owner(digest)
+	if owner.peer == nil {
+		return rule.Decision(n.store.TakeDigest(rule, digest, tokens, now)), nil
+	}
+	hit := transport.Hit{Digest: digest, Rule: rule, Tokens: tokens}
+	verdict, err := owner.peer.Ask(hit, n.expiry(ctx, now))
+	if err != nil {
+		verdict = n.degrade(hit, now, len(view.members))
+	}
+	return rule.Decision(verdict), nil
+}
+
+func (n *Node) check(ctx context.Context, rule *bucket.Rule, tokens int64) error {
+	switch {
+	case n.closed.Load():
+		return ErrClosed
+	case rule == nil:
+		return ErrNilRule
+	case tokens < 0:
+		return fmt.Errorf("%w, not %d", ErrBadCost, tokens)
+	}
+	return ctx.Err()
+}
+
+// answerTime is what is kept of a deadline for the way back to the caller: a
+// timer's inaccuracy and the failure policy.
+const answerTime = int64(2 * time.Millisecond)
+
+// expiry is when to give up on the owner, on the node's clock.
+func (n *Node) expiry(ctx context.Context, now int64) int64 {
+	expire := now + int64(n.config.HitTimeout)
+	if deadline, ok := ctx.Deadline(); ok {
+		expire = min(expire, int64(deadline.Sub(n.started)))
+	}
+	return expire - answerTime
+}
+
+// denyRetry is the RetryAfter of the failure policy Deny: by then another
+// replica owns the keys of one that crashed.
+const denyRetry = time.Second
+
+// degrade decides a hit by its rule's failure policy, among that many members.
+func (n *Node) degrade(h transport.Hit, now int64, members int) bucket.Verdict {
+	switch h.Rule.FailurePolicy() {
+	case bucket.Allow:
+		return bucket.Verdict{Allowed: true, Degraded: true}
+	case bucket.Deny:
+		return bucket.Verdict{Degraded: true, RetryAfter: denyRetry}
+	}
+	v := n.shares.TakeShare(h.Rule, h.Digest, h.Tokens, now, members)
+	v.Degraded = true
+	return v
+}
+
+// answering is the node as its peers see it.
+type answering struct{ node *Node }
+
+func (a answering) Now() int64 { return a.node.now() }
+
+func (a answering) Decide(h transport.Hit, now int64) bucket.Verdict {
+	return a.node.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)
+}

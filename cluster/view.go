@@ -1,0 +1,87 @@
+package cluster
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/ring"
+	"github.com/shoal-dev/shoal/transport"
+)
+
+// view is what a node believes of the cluster: who is in it, who owns what, and
+// how to reach them. It is made anew with every change and never changed.
+type view struct {
+	table   *ring.Table
+	members []*member // in the order of the table
+}
+
+// member is one living boot of a replica, as seen from here.
+type member struct {
+	meta
+	boot   string          // memberlist's name of it
+	gossip string          // host:port
+	peer   *transport.Peer // nil for this node itself
+}
+
+// newView makes a view of the living boots. Of several with one name the
+// highest epoch counts: the older ones have crashed, and gossip will say so
+// before long.
+func newView(boots []*member) (*view, error) {
+	newest := map[string]*member{}
+	for _, b := range boots {
+		if other := newest[b.name]; other == nil || b.newer(other) {
+			newest[b.name] = b
+		}
+	}
+	v := &view{}
+	names := make([]string, 0, len(newest))
+	for name, m := range newest {
+		names = append(names, name)
+		v.members = append(v.members, m)
+	}
+	slices.SortFunc(v.members, func(a, b *member) int { return strings.Compare(a.name, b.name) })
+	table, err := ring.New(names)
+	if err != nil {
+		return nil, err
+	}
+	v.table = table
+	return v, nil
+}
+
+// newer orders boots of one name; equal epochs, which clocks make unlikely, by
+// the boot's random name.
+func (m *member) newer(other *member) bool {
+	return m.epoch > other.epoch || m.epoch == other.epoch && m.boot > other.boot
+}
+
+// owner is the member that decides for a key.
+func (v *view) owner(d bucket.Digest) *member {
+	return v.members[v.table.OwnerIndex(ring.Partition(d.Hi))]
+}
+
+// boot returns the member with a boot's name, or nil.
+func (v *view) boot(name string) *member {
+	for _, m := range v.members {
+		if m.boot == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// close closes the way to every peer.
+func (v *view) close() {
+	for _, m := range v.members {
+		if m.peer != nil {
+			m.peer.Close()
+		}
+	}
+}
+
+// same reports whether both have the same boots at the same addresses.
+func (v *view) same(other *view) bool {
+	return slices.EqualFunc(v.members, other.members, func(a, b *member) bool {
+		return a.meta == b.meta && a.boot == b.boot && a.gossip == b.gossip
+	})
+}
