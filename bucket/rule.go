@@ -131,6 +131,16 @@ func (r *Rule) Name() string { return r.name }
 // Limits returns a copy of the rule's limits, in the order given.
 func (r *Rule) Limits() []Limit { return slices.Clone(r.limits) }
 
+// Capacity returns the number of tokens that an idle key may take at once: the
+// smallest capacity among the limits.
+func (r *Rule) Capacity() int64 {
+	c := r.limits[0].Capacity()
+	for _, l := range r.limits[1:] {
+		c = min(c, l.Capacity())
+	}
+	return c
+}
+
 // FailurePolicy returns what happens when the holder of the state is silent.
 func (r *Rule) FailurePolicy() FailurePolicy { return r.policy }
 

@@ -81,7 +81,7 @@ const denyRetry = time.Second
 func (n *Node) degrade(h transport.Hit, now int64, members int) bucket.Verdict {
 	switch h.Rule.FailurePolicy() {
 	case bucket.Allow:
-		return bucket.Verdict{Allowed: true, Degraded: true}
+		return bucket.Verdict{Allowed: true, Degraded: true, Remaining: h.Rule.Capacity()}
 	case bucket.Deny:
 		return bucket.Verdict{Degraded: true, RetryAfter: denyRetry}
 	}
