@@ -1,6 +1,7 @@
 package httpmw
 
 import (
+	"math/bits"
 	"net/http"
 	"strconv"
 	"strings"
@@ -53,11 +54,7 @@ func (f *fields) set(h http.Header, d bucket.Decision) {
 	b := append(make([]byte, 0, 96), f.name(d.Limit)...)
 	b = append(b, ";r="...)
 	b = strconv.AppendInt(b, min(d.Remaining, maxInteger), 10)
-	more := d.ResetAfter
-	if !d.Allowed {
-		more = d.RetryAfter
-	}
-	if more != bucket.Never {
+	if more := untilMore(d); more != bucket.Never {
 		b = append(b, ";t="...)
 		b = strconv.AppendInt(b, seconds(more), 10)
 	}
@@ -65,6 +62,28 @@ func (f *fields) set(h http.Header, d bucket.Decision) {
 	if !d.Allowed && d.RetryAfter != bucket.Never {
 		h.Set(fieldRetryAfter, strconv.FormatInt(seconds(d.RetryAfter), 10))
 	}
+}
+
+// untilMore is when the client can have more than it has now: the request that
+// was refused, or one token.
+func untilMore(d bucket.Decision) time.Duration {
+	if !d.Allowed {
+		return d.RetryAfter
+	}
+	taken := d.Limit.Capacity() - d.Remaining
+	if d.Degraded || taken <= 1 || d.Limit.Algorithm != bucket.TokenBucket {
+		return d.ResetAfter
+	}
+	// All tokens but the next come back in the time of taken-1.
+	hi, lo := bits.Mul64(uint64(taken-1), uint64(d.Limit.Per))
+	if hi >= uint64(d.Limit.Count) {
+		return d.ResetAfter
+	}
+	others, _ := bits.Div64(hi, lo, uint64(d.Limit.Count))
+	if others >= uint64(d.ResetAfter) { // no state of this limit
+		return d.ResetAfter
+	}
+	return d.ResetAfter - time.Duration(others)
 }
 
 func (f *fields) name(l bucket.Limit) string {
@@ -87,5 +106,6 @@ func seconds(d time.Duration) int64 {
 
 // quote makes a structured-field string of printable ASCII (RFC 9651, 3.3.3).
 func quote(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+	s = strings.ReplaceAll(s, `\`, `\\`)
+	return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"`
 }

@@ -27,17 +27,19 @@ var (
 // are trusted too. The first that isn't is the client; so a client can't choose
 // its key by what it writes to the left. Where a hop can't be read, the last one
 // that could counts.
+//
+// A connection without an IP address, as over a Unix socket, has no key.
 func ClientIP(trusted ...netip.Prefix) KeyFunc {
 	proxies := make(prefixes, len(trusted))
 	for i, p := range trusted {
 		proxies[i] = unmapPrefix(p)
 	}
 	return func(r *http.Request) (string, error) {
-		peer, err := netip.ParseAddrPort(r.RemoteAddr)
-		if err != nil {
+		peer, ok := parseAddress(r.RemoteAddr)
+		if !ok {
 			return "", errNoAddress
 		}
-		return addressKey(proxies.client(peer.Addr().Unmap(), r.Header["X-Forwarded-For"])), nil
+		return addressKey(proxies.client(peer, r.Header["X-Forwarded-For"])), nil
 	}
 }
 
@@ -76,7 +78,7 @@ func (p prefixes) client(peer netip.Addr, forwarded []string) netip.Addr {
 			comma := strings.LastIndexByte(rest, ',')
 			hop, more = rest[comma+1:], comma >= 0
 			rest = rest[:max(comma, 0)]
-			next, ok := parseHop(hop)
+			next, ok := parseAddress(hop)
 			if !ok {
 				return peer
 			}
@@ -86,8 +88,8 @@ func (p prefixes) client(peer netip.Addr, forwarded []string) netip.Addr {
 	return peer
 }
 
-// parseHop reads an address as proxies write it, with or without a port.
-func parseHop(s string) (netip.Addr, bool) {
+// parseAddress reads an address as proxies write it, with or without a port.
+func parseAddress(s string) (netip.Addr, bool) {
 	s = strings.TrimSpace(s)
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		return ap.Addr().Unmap(), true

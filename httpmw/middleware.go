@@ -18,8 +18,8 @@
 //
 // as in draft-ietf-httpapi-ratelimit-headers-11. RateLimit-Policy lists the
 // rule's limits and never changes; RateLimit shows the limit that decided, or is
-// nearest to refusing, with the tokens that remain and the seconds until it is
-// whole again.
+// nearest to refusing, with the tokens that remain and the seconds until there
+// are more.
 //
 // A request over the limit gets 429 (RFC 6585) with Retry-After in whole
 // seconds, rounded up, after which the same request can pass; a problem document
@@ -28,7 +28,8 @@
 //
 // A request without a key gets 400: it is neither let through nor lumped together
 // with others. If no decision can be made, which with a cluster.Node is so only
-// after its Close, or when the request's context has ended, the answer is 503.
+// after its Close, when the request's context has ended, or under the failure
+// policy Deny when the owner of the key is silent, the answer is 503.
 package httpmw
 
 import (
@@ -81,18 +82,21 @@ type middleware struct {
 func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	key, err := m.key(r)
 	if err != nil || key == "" {
-		noKey.write(w, r)
+		noKey().write(w, r)
 		return
 	}
 	d, err := m.limiter.Take(r.Context(), m.rule, key, 1)
 	if err != nil {
-		unavailable.write(w, r)
+		unavailable().write(w, r)
 		return
 	}
 	m.fields.set(w.Header(), d)
-	if !d.Allowed {
+	switch {
+	case d.Allowed:
+		next.ServeHTTP(w, r)
+	case d.Degraded && m.rule.FailurePolicy() == bucket.Deny:
+		unavailable().write(w, r)
+	default:
 		exceeded(d.Limit).write(w, r)
-		return
 	}
-	next.ServeHTTP(w, r)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/shoal-dev/shoal/bucket"
 )
@@ -21,17 +22,21 @@ type problem struct {
 
 const problemTypes = "https://iana.org/assignments/http-problem-types#"
 
-var noKey = problem{
-	Type:   "about:blank",
-	Title:  http.StatusText(http.StatusBadRequest),
-	Status: http.StatusBadRequest,
-	Detail: "the request does not say on whose behalf it is made",
+func noKey() problem {
+	return problem{
+		Type:   "about:blank",
+		Title:  http.StatusText(http.StatusBadRequest),
+		Status: http.StatusBadRequest,
+		Detail: "the request does not say on whose behalf it is made",
+	}
 }
 
-var unavailable = problem{
-	Type:   problemTypes + "temporary-reduced-capacity",
-	Title:  "Request cannot be satisfied due to temporary server capacity constraints",
-	Status: http.StatusServiceUnavailable,
+func unavailable() problem {
+	return problem{
+		Type:   problemTypes + "temporary-reduced-capacity",
+		Title:  "Request cannot be satisfied due to temporary server capacity constraints",
+		Status: http.StatusServiceUnavailable,
+	}
 }
 
 func exceeded(l bucket.Limit) problem {
@@ -47,6 +52,9 @@ func exceeded(l bucket.Limit) problem {
 // write answers the request with the problem, which no cache may keep.
 func (p problem) write(w http.ResponseWriter, r *http.Request) {
 	p.Instance = r.URL.EscapedPath()
+	if strings.HasPrefix(p.Instance, "//") {
+		p.Instance = "/." + p.Instance // else a reference to another host (RFC 3986, 4.2)
+	}
 	body, err := json.Marshal(p)
 	if err != nil { // strings and numbers always marshal
 		body = []byte("{}")

@@ -1,0 +1,81 @@
+package httpmw_test
+
+import (
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/httpmw"
+)
+
+// sink is a ResponseWriter that keeps nothing.
+type sink struct{ header http.Header }
+
+func (s sink) Header() http.Header       { return s.header }
+func (sink) Write(b []byte) (int, error) { return len(b), nil }
+func (sink) WriteHeader(int)             {}
+
+// BenchmarkMiddleware measures a handler bare, and limited by a store in the
+// same process; what a replica's question to another costs comes on top.
+// more-allocs is what the middleware adds to the bare handler's.
+func BenchmarkMiddleware(b *testing.B) {
+	bare := silent()
+	limited := func(key httpmw.KeyFunc, limits ...bucket.Limit) http.Handler {
+		return newLimit(b, newLocal(), newRule(b, limits...), key)(bare)
+	}
+	plenty := bucket.Limit{Count: math.MaxInt64, Per: time.Second}
+	proxied := httpmw.ClientIP(netip.MustParsePrefix("192.0.2.0/24"))
+	allocs := func(h http.Handler) float64 {
+		w, r := sink{http.Header{}}, request()
+		return testing.AllocsPerRun(100, func() {
+			clear(w.header)
+			h.ServeHTTP(w, r)
+		})
+	}
+	for _, c := range []struct {
+		name    string
+		handler http.Handler
+	}{
+		{"bare", bare},
+		{"limited by a constant", limited(everybody, plenty)},
+		{"limited by address", limited(httpmw.ClientIP(), plenty)},
+		{"limited by forwarded address", limited(proxied, plenty)},
+		{"limited by header", limited(httpmw.Header("X-Api-Key"), plenty)},
+		{"three limits", limited(everybody, plenty, plenty, plenty)},
+		{"refused", limited(everybody, bucket.Limit{Count: 0, Per: time.Second})},
+		{"without a key", limited(httpmw.Header("X-Absent"), plenty)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			more := allocs(c.handler) - allocs(bare)
+			w, r := sink{http.Header{}}, request()
+			b.ReportAllocs()
+			for b.Loop() {
+				clear(w.header)
+				c.handler.ServeHTTP(w, r)
+			}
+			b.ReportMetric(more, "more-allocs")
+		})
+	}
+}
+
+// BenchmarkSetHeaders measures what a handler that decides by itself pays.
+func BenchmarkSetHeaders(b *testing.B) {
+	rule := bucket.MustRule("rule", "10/second; 100/minute; 1000/hour")
+	d := bucket.Decision{Allowed: true, Limit: rule.Limits()[1], Remaining: 9, ResetAfter: time.Second}
+	h := http.Header{}
+	b.ReportAllocs()
+	for b.Loop() {
+		httpmw.SetHeaders(h, rule, d)
+	}
+}
+
+func request() *http.Request {
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("X-Api-Key", "0123456789abcdef")
+	r.Header.Set("X-Forwarded-For", "198.51.100.1, 203.0.113.7")
+	return r
+}
