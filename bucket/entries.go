@@ -10,17 +10,27 @@ const fullRetry = time.Second
 // high half stays as it is: it chooses partition and shard.
 func (t *term) lo(d Digest) uint64 { return d.Lo ^ t.id }
 
-// open looks up what the key owes under the term, in the term's numbers,
-// whatever numbers it had when that was taken.
+// open looks up what the key owes under the term. If that was taken under other
+// numbers it is expressed in the term's, for good and whatever becomes of the
+// hit: from now on it comes back at the new rate.
 func (s *Store) open(a *account, t *table, term *term, d Digest, now int64) {
-	a.entry = t.find(d.Hi, term.lo(d))
-	if a.entry == nil {
+	e := t.find(d.Hi, term.lo(d))
+	if e == nil {
 		return
 	}
-	if known := s.limits.at(a.entry.limit); known.numbers == term.numbers {
-		a.debt = term.debt(a.entry.state, now)
-	} else {
-		a.debt = term.express(known.gcra.debt(a.entry.state, now), &known.gcra)
+	a.entry = e
+	known := s.limits.at(e.limit)
+	if known.numbers == term.numbers {
+		a.debt = term.debt(e.state, now)
+		return
+	}
+	debt, lossless := term.express(known.gcra.debt(e.state, now), &known.gcra)
+	a.debt = debt
+	if !lossless {
+		return // keep what can't be expressed as it was
+	}
+	if limit, ok := s.limits.number(term); ok {
+		e.state, e.limit = term.after(debt, now), limit
 	}
 }
 

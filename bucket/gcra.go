@@ -80,19 +80,21 @@ func newGCRA(n numbers) gcra {
 // cost is the time that n tokens stand for: n·period/tokens, at most maxFill.
 func (g *gcra) cost(n uint64) span {
 	hi, lo := bits.Mul64(n, g.period)
-	return g.spanOf(hi, lo)
+	s, _ := g.spanOf(hi, lo)
+	return s
 }
 
-// spanOf makes a span of a 128-bit number of 1/g.tokens nanoseconds, saturating.
-func (g *gcra) spanOf(hi, lo uint64) span {
+// spanOf makes a span of a 128-bit number of 1/g.tokens nanoseconds. Beyond
+// maxFill it saturates, and says so.
+func (g *gcra) spanOf(hi, lo uint64) (s span, exact bool) {
 	if hi >= g.tokens {
-		return span{ns: maxFill}
+		return span{ns: maxFill}, false
 	}
-	ns, frac := bits.Div64(hi, lo, g.tokens)
-	if ns >= maxFill {
-		return span{ns: maxFill}
+	s.ns, s.frac = bits.Div64(hi, lo, g.tokens)
+	if s.longer(span{ns: maxFill}) {
+		return span{ns: maxFill}, false
 	}
-	return span{ns, frac}
+	return s, true
 }
 
 // units is the reverse of spanOf.
@@ -166,14 +168,15 @@ func (g *gcra) remaining(d span) int64 {
 
 // express turns the debt that was made under the limit from into the same
 // number of tokens under g, so that changing a limit keeps what was consumed.
-// It rounds up: no token is made by changing back and forth.
-func (g *gcra) express(d span, from *gcra) span {
+// It rounds up: no token is made by changing back and forth. lossless is false
+// where g can't hold that much, or nothing.
+func (g *gcra) express(d span, from *gcra) (s span, lossless bool) {
 	if g.burst == 0 || from.burst == 0 {
-		return span{}
+		return span{}, false
 	}
 	hi, lo := from.units(d)
 	if hi >= from.period {
-		return span{ns: maxFill}
+		return span{ns: maxFill}, false
 	}
 	used, rest := bits.Div64(hi, lo, from.period)
 	// rest/from.period of a token, in units of 1/g.tokens nanoseconds.

@@ -27,7 +27,7 @@
 // only full buckets are ever dropped, and dropping them loses nothing.
 //
 // Time is an argument everywhere: now is the nanoseconds that a monotonic clock
-// of the caller's choice has counted, between 0 and 1<<62 (146 years). Every
+// of the caller's choice has counted, from 0 to below 1<<62 (146 years). Every
 // value that a caller hands over is either an int64 count of tokens or such a
 // time; there are no floating-point numbers.
 package bucket
@@ -37,6 +37,7 @@ import (
 	"fmt"
 	"math/bits"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -77,7 +78,7 @@ type Limit struct {
 	// Per is the window, at least one nanosecond.
 	Per time.Duration
 	// Burst is the capacity in tokens: what an idle key may take at once.
-	// 0 means Count. Burst·Per/Count must be below 146 years.
+	// 0 means Count. Burst·Per/Count may be 146 years at most.
 	Burst int64
 }
 
@@ -109,26 +110,26 @@ func (l Limit) text() string {
 			return string(append(append(b, ' '), u.name...))
 		}
 	}
-	return string(append(b, l.Per.String()...))
+	return string(append(b, strings.ReplaceAll(l.Per.String(), "µ", "u")...)) // for headers, in ASCII
 }
 
 // validate reports everything that is wrong with the limit.
 func (l Limit) validate() error {
 	var errs []error
 	if l.Algorithm != TokenBucket {
-		errs = append(errs, fmt.Errorf("Algorithm is %d; the known one is TokenBucket", l.Algorithm))
+		errs = append(errs, fmt.Errorf("field Algorithm is %d; the known one is TokenBucket", l.Algorithm))
 	}
 	if l.Count < 0 {
-		errs = append(errs, fmt.Errorf("Count is %d; it must be at least 0, which refuses everything", l.Count))
+		errs = append(errs, fmt.Errorf("field Count is %d; it must be at least 0, which refuses everything", l.Count))
 	}
 	if l.Per <= 0 {
-		errs = append(errs, fmt.Errorf("Per is %v; it must be above 0", l.Per))
+		errs = append(errs, fmt.Errorf("field Per is %v; it must be above 0", l.Per))
 	}
 	if l.Burst < 0 {
-		errs = append(errs, fmt.Errorf("Burst is %d; it must be at least 1, or 0 for Count", l.Burst))
+		errs = append(errs, fmt.Errorf("field Burst is %d; it must be at least 1, or 0 for Count", l.Burst))
 	}
 	if len(l.Name) > maxName || !isPrintableASCII(l.Name) {
-		errs = append(errs, fmt.Errorf("Name %q must be printable ASCII of at most %d bytes, as it is sent in headers", l.Name, maxName))
+		errs = append(errs, fmt.Errorf("field Name %q must be printable ASCII of at most %d bytes, as it is sent in headers", l.Name, maxName))
 	}
 	if len(errs) == 0 && l.Count > 0 && !l.fillsInTime() {
 		errs = append(errs, fmt.Errorf("a burst of %d at %s takes over 146 years to come back; lower Burst or Per", l.Capacity(), l.text()))

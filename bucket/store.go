@@ -31,13 +31,14 @@ type StoreConfig struct {
 // use and does nothing by itself: time is what the caller says it is, and the
 // memory of full buckets comes back when a table grows, or by Sweep.
 //
-// Times given to one Store must come from one clock. They needn't be in order.
+// Times given to one Store must come from one clock. They needn't be quite in
+// order: a hit that is d late, after others or a Sweep, may find what came back
+// in d.
 type Store struct {
+	shards [shardCount]shard // first, for their alignment
 	key    DigestKey
 	limits *numbering
-	shards [shardCount]shard
-
-	sweep sweep
+	sweep  sweep
 }
 
 type shard struct {

@@ -14,8 +14,8 @@ type sweep struct {
 }
 
 // Sweep drops buckets that are full at now, which loses nothing, and returns
-// how many. It looks at about the given number of slots, or at one whole round
-// of the store if that is less, going on where the last call stopped. It never
+// how many. It looks at the given number of slots, or a slice more, or up to the
+// end of a round through the store, going on where the last call stopped. It never
 // holds a lock for more than 1024 slots, or for the rebuilding of one of the
 // 256 tables that has become nearly empty.
 func (s *Store) Sweep(now int64, slots int) (dropped int) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -45,8 +46,12 @@ func DecodeRule(b []byte) (*Rule, error) {
 		if err := l.validate(); err != nil {
 			return nil, fmt.Errorf("%w: %w", errRuleEncoding, err)
 		}
+		id := binary.BigEndian.Uint64(b)
+		if slices.ContainsFunc(r.terms, func(t term) bool { return t.id == id }) {
+			return nil, fmt.Errorf("%w: two limits with one identity", errRuleEncoding)
+		}
 		r.limits = append(r.limits, l)
-		r.terms = append(r.terms, newTerm(binary.BigEndian.Uint64(b), l.numbers()))
+		r.terms = append(r.terms, newTerm(id, l.numbers()))
 	}
 	return r, nil
 }

@@ -1,0 +1,81 @@
+package bucket_test
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shoal-dev/shoal/bucket"
+)
+
+func Example() {
+	rule := bucket.MustRule("login", "2/second; 100/hour")
+	store := bucket.NewStore(bucket.StoreConfig{})
+	now := int64(0) // nanoseconds of a monotonic clock
+	for range 3 {
+		d := store.Take(rule, "alice", 1, now)
+		fmt.Println(d.Allowed, d.Limit, d.Remaining)
+	}
+	fmt.Println(store.Take(rule, "bob", 1, now).Allowed)
+	// Output:
+	// true 2 per 1 second 1
+	// true 2 per 1 second 0
+	// false 2 per 1 second 0
+	// true
+}
+
+func ExampleDecision_retryAfter() {
+	rule := bucket.MustRule("search", "7/second")
+	store := bucket.NewStore(bucket.StoreConfig{})
+	store.Take(rule, "alice", 7, 0)
+
+	d := store.Take(rule, "alice", 2, 0)
+	fmt.Println(d.Allowed, d.RetryAfter)
+	early := store.Take(rule, "alice", 2, int64(d.RetryAfter)-1)
+	fmt.Println(early.Allowed, early.RetryAfter)
+	fmt.Println(store.Take(rule, "alice", 2, int64(d.RetryAfter)).Allowed)
+	fmt.Println(store.Take(rule, "alice", 8, 0).RetryAfter == bucket.Never)
+	// Output:
+	// false 285.714286ms
+	// false 1ns
+	// true
+	// true
+}
+
+func ExampleNewRule() {
+	rule, err := bucket.NewRule("upload", []bucket.Limit{
+		{Name: "burst", Count: 1, Per: 100 * time.Millisecond, Burst: 20},
+		{Name: "daily", Count: 1000, Per: 24 * time.Hour},
+	}, bucket.WithFailurePolicy(bucket.Deny))
+	fmt.Println(rule, err)
+	fmt.Println(rule.FailurePolicy())
+	// Output:
+	// upload: burst; daily <nil>
+	// deny
+}
+
+func ExampleParseLimits() {
+	limits, err := bucket.ParseLimits("5/second; 60 per minute, 2500/3 hours")
+	fmt.Println(limits, err)
+
+	_, err = bucket.ParseLimits("5/second; 60 per fortnight")
+	var fault *bucket.ParseError
+	if errors.As(err, &fault) {
+		fmt.Println(fault.Offset, fault.Problem)
+	}
+	// Output:
+	// [5 per 1 second 60 per 1 minute 2500 per 3 hour] <nil>
+	// 17 expected second, minute, hour, day, month or year, not "fortnight"
+}
+
+// When a rule's numbers change, what was consumed is kept.
+func ExampleRule() {
+	store := bucket.NewStore(bucket.StoreConfig{})
+	store.Take(bucket.MustRule("api", "20/minute"), "alice", 10, 0)
+	for _, limits := range []string{"10/minute", "20/minute"} {
+		fmt.Println(limits, store.Take(bucket.MustRule("api", limits), "alice", 0, 0).Remaining)
+	}
+	// Output:
+	// 10/minute 0
+	// 20/minute 10
+}

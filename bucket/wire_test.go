@@ -1,0 +1,150 @@
+package bucket_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/shoal-dev/shoal/bucket"
+)
+
+func encode(t tester, r *bucket.Rule) []byte {
+	t.Helper()
+	b, err := r.AppendBinary(nil)
+	if err != nil || len(b) != r.BinarySize() || len(b) > bucket.MaxRuleBytes {
+		t.Fatalf("AppendBinary = %d bytes, %v; BinarySize %d", len(b), err, r.BinarySize())
+	}
+	return b
+}
+
+func decode(t tester, b []byte) *bucket.Rule {
+	t.Helper()
+	r, err := bucket.DecodeRule(b)
+	if err != nil {
+		t.Fatalf("DecodeRule: %v", err)
+	}
+	return r
+}
+
+// The owner, who has the decoded rule, and a store with the original can't be
+// told apart; nor can one that meets now the one, now the other.
+func TestDecodedRuleDecidesTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rule := drawRule(t, 1, 8)
+		if rapid.Bool().Draw(t, "unnamed") {
+			limits := rule.Limits()
+			for i := range limits {
+				limits[i].Name = ""
+			}
+			rule = newRule(t, "drawn", limits...)
+		}
+		decoded := decode(t, encode(t, rule))
+		if again := encode(t, decoded); !bytes.Equal(again, encode(t, rule)) {
+			t.Fatalf("encodes to %x, and decoded to %x", encode(t, rule), again)
+		}
+		home, owner, mixed := newStore(), newStore(), newStore()
+		digest := home.Digest(rule, "key")
+		var now int64
+		for range 20 {
+			n := drawTokens(t, rule)
+			k := rapid.IntRange(1, 3).Draw(t, "replicas")
+			want := home.TakeShare(rule, digest, n, now, k)
+			if got := owner.TakeShare(decoded, digest, n, now, k); got != want {
+				t.Fatalf("%d tokens at %d: decided %+v, originally %+v", n, now, got, want)
+			}
+			either := rapid.SampledFrom([]*bucket.Rule{rule, decoded}).Draw(t, "rule")
+			if got := mixed.TakeShare(either, digest, n, now, k); got != want {
+				t.Fatalf("%d tokens at %d: decided %+v, originally %+v", n, now, got, want)
+			}
+			now = drawLater(t, rule, now)
+		}
+	})
+}
+
+// Replicas of different versions must agree on these bytes.
+func TestRuleBytes(t *testing.T) {
+	const (
+		first  = "d94d12186c0f2fb7" // FNV-1a of 00 00 00
+		second = "d94d11186c0f2e04" // FNV-1a of 00 00 01
+		login  = "03c75db6e18f29d2" // FNV-1a of "login"
+	)
+	rule := newRule(t, "any",
+		bucket.Limit{Count: 5, Per: time.Second},
+		bucket.Limit{Name: "login", Count: 6, Per: time.Minute, Burst: 7},
+		bucket.Limit{Count: 0, Per: 3, Burst: 9})
+	want := strings.Join([]string{
+		first, "00", "0000000000000005", "000000003b9aca00", "0000000000000005",
+		login, "00", "0000000000000006", "0000000df8475800", "0000000000000007",
+		second, "00", "0000000000000000", "0000000000000003", "0000000000000000",
+	}, "")
+	if got := hex.EncodeToString(encode(t, rule)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if b, _ := rule.AppendBinary([]byte("head")); !bytes.HasPrefix(b, []byte("head\xd9")) {
+		t.Errorf("appends %q", b)
+	}
+}
+
+func TestDecodeRuleRefuses(t *testing.T) {
+	good := encode(t, bucket.MustRule("r", "10/minute"))
+	two := encode(t, bucket.MustRule("r", "10/minute; 20/hour"))
+	with := func(at int, value ...byte) []byte {
+		return slices.Replace(slices.Clone(good), at, at+len(value), value...)
+	}
+	nine := encode(t, bucket.MustRule("r", "1/day,1/day,1/day,1/day,1/day,1/day,1/day,1/day"))
+	nine = append(nine, good...)
+	for name, b := range map[string][]byte{
+		"nothing":              nil,
+		"one byte":             good[:1],
+		"a byte too few":       good[:len(good)-1],
+		"a byte too many":      append(slices.Clone(good), 0),
+		"a limit and a half":   two[:len(two)-len(good)/2],
+		"nine limits":          nine,
+		"an unknown algorithm": with(8, 1),
+		"a negative count":     with(9, 0x80),
+		"a negative window":    with(17, 0x80),
+		"no window":            with(17, 0, 0, 0, 0, 0, 0, 0, 0),
+		"a negative burst":     with(25, 0xff),
+		"too long to fill":     with(25, 0x7f),
+		"an identity twice":    append(slices.Clone(good), good...),
+	} {
+		if r, err := bucket.DecodeRule(b); err == nil || r != nil || !strings.HasPrefix(err.Error(), "bucket: malformed") {
+			t.Errorf("%s: got %v, %v", name, r, err)
+		}
+	}
+}
+
+func FuzzDecodeRule(f *testing.F) {
+	f.Add([]byte{})
+	for _, limits := range []string{"10/minute", "0/day; 7/second", "9223372036854775807/2 hours"} {
+		f.Add(encode(f, bucket.MustRule("r", limits)))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		rule, err := bucket.DecodeRule(b)
+		if err != nil {
+			return
+		}
+		if again := encode(t, rule); !bytes.Equal(again, b) {
+			t.Fatalf("%x encodes to %x", b, again)
+		}
+		if r, err := bucket.NewRule("r", rule.Limits()); err != nil {
+			t.Fatalf("NewRule refuses %v: %v", r, err)
+		}
+		store := newStore()
+		for _, n := range []int64{0, 1, 2, 1 << 40, math.MaxInt64, -1} {
+			for _, now := range []int64{0, 1, 1 << 40, maxTime, 5} {
+				v := store.TakeDigest(rule, bucket.Digest{Hi: 1, Lo: 2}, n, now)
+				if v.Remaining < 0 || v.ResetAfter < 0 || v.Allowed != (v.RetryAfter == 0) || v.RetryAfter < 0 || v.Degraded {
+					t.Fatalf("%v: %d tokens at %d: %+v", rule, n, now, v)
+				}
+				store.TakeShare(rule, bucket.Digest{Hi: 3, Lo: 4}, n, now, 3)
+			}
+		}
+	})
+}
