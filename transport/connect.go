@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
@@ -65,7 +66,7 @@ func (p *Peer) session(ctx context.Context) (established bool, err error) {
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDisableRetry(),
 		grpc.WithIdleTimeout(0),
-		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: dialTime}),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: dialTime}),
 		grpc.WithStaticStreamWindowSize(window),
 		grpc.WithStaticConnWindowSize(window),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
@@ -81,9 +82,9 @@ func (p *Peer) session(ctx context.Context) (established bool, err error) {
 	dialing := time.AfterFunc(dialTime, cancel)
 	stream, err := conn.NewStream(ctx, &desc, methodAsk)
 	if err == nil {
-		_, err = stream.Header() // the other end has said hello
+		err = greeted(stream)
 	}
-	if !dialing.Stop() && err == nil {
+	if !dialing.Stop() { // err says no more than that the context was cancelled
 		err = context.DeadlineExceeded
 	}
 	if err != nil {
@@ -95,11 +96,20 @@ func (p *Peer) session(ctx context.Context) (established bool, err error) {
 	return true, err
 }
 
+// greeted waits until the other end has said hello. A stream that it refuses has
+// no header; the reason then comes in place of a frame.
+func greeted(stream grpc.ClientStream) error {
+	if header, err := stream.Header(); header != nil || err != nil {
+		return err
+	}
+	return stream.RecvMsg(new(frame))
+}
+
 // established lets the hits flow that have waited for the stream.
 func (p *Peer) established(stream grpc.ClientStream) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.state, p.stream = connected, stream
+	p.turn(connected, stream)
 	p.pump()
 }
 
@@ -108,8 +118,13 @@ func (p *Peer) established(stream grpc.ClientStream) {
 func (p *Peer) broken() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.state, p.stream = connecting, nil
-	p.dropFlights(ErrUnavailable)
+	p.turn(connecting, nil)
+	for _, b := range p.flights {
+		for _, c := range b.calls {
+			c.end(noVerdict, ErrUnavailable)
+		}
+	}
+	p.flights, p.inFlight, p.unanswered = nil, 0, 0
 }
 
 // receive ends the calls of each frame as its reply comes, until the stream

@@ -52,7 +52,7 @@ func (p *Peer) expireDue(now int64) time.Duration {
 		return 0
 	}
 	if p.armed > now+grain {
-		return time.Duration(p.armed - now)
+		return time.Duration(p.armed - now - grain)
 	}
 	earliest := int64(math.MaxInt64)
 	for _, b := range p.flights {
@@ -66,7 +66,7 @@ func (p *Peer) expireDue(now int64) time.Duration {
 	if p.armed == math.MaxInt64 {
 		return 0
 	}
-	return time.Duration(p.armed - now)
+	return time.Duration(p.armed - now - grain)
 }
 
 // expireCalls ends the calls that are due and returns the earliest deadline of

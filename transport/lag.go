@@ -12,19 +12,23 @@ const lagWindow = 10 * time.Second
 // clocks needn't agree on anything but the length of a second: the quickest
 // frame of the last windows stands for no delay, and a frame is late by as much
 // as it took longer.
+//
+// Windows follow the sender's clock, so what a stall held up is compared with
+// what came before it, however long the stall. After a silence of two windows
+// the drift could be mistaken for a delay: the next frame counts as quick.
 type lag struct {
 	quickest, before int64 // now - sent, in this window and in the last
-	since            int64 // when this window began
+	since            int64 // when this window began, by the sender's clock
 	begun            bool
 }
 
 func (l *lag) of(sent, now int64) time.Duration {
-	took := now - sent
+	took, age := now-sent, sent-l.since
 	switch {
-	case !l.begun:
-		*l = lag{quickest: took, before: took, since: now, begun: true}
-	case now-l.since > int64(lagWindow):
-		*l = lag{quickest: took, before: l.quickest, since: now, begun: true}
+	case !l.begun || age > 2*int64(lagWindow):
+		*l = lag{quickest: took, before: took, since: sent, begun: true}
+	case age > int64(lagWindow):
+		*l = lag{quickest: took, before: l.quickest, since: sent, begun: true}
 	default:
 		l.quickest = min(l.quickest, took)
 	}

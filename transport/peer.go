@@ -81,11 +81,12 @@ func (p *Peer) Ask(h Hit, expire int64) (bucket.Verdict, error) {
 	return v, err
 }
 
-// Close ends all calls with ErrClosed and waits for the peer's goroutines.
+// Close ends all calls, with ErrClosed unless they were sent, and waits for the
+// peer's goroutines.
 func (p *Peer) Close() {
 	p.cancel()
-	p.wg.Wait()
 	p.drop(closed, ErrClosed)
+	p.wg.Wait()
 }
 
 // Connected reports whether there is a stream to the peer.
@@ -95,27 +96,23 @@ func (p *Peer) Connected() bool {
 	return p.state == connected
 }
 
-// drop ends every call and stops sending until the state changes again.
+// turn changes the state, for good if to closed. p.mu is held.
+func (p *Peer) turn(s peerState, stream grpc.ClientStream) {
+	if p.state != closed {
+		p.state, p.stream = s, stream
+	}
+}
+
+// drop ends the calls that wait and stops sending until the state changes again.
 func (p *Peer) drop(s peerState, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.state, p.stream = s, nil
-	p.dropFlights(err)
+	p.turn(s, nil)
 	for _, c := range p.queue {
-		c.end(bucket.Verdict{}, err)
+		c.end(noVerdict, err)
 	}
 	clear(p.queue)
 	p.queue = p.queue[:0]
-}
-
-// dropFlights ends what was sent over a stream that is gone.
-func (p *Peer) dropFlights(err error) {
-	for _, b := range p.flights {
-		for _, c := range b.calls {
-			c.end(bucket.Verdict{}, err)
-		}
-	}
-	p.flights, p.inFlight, p.unanswered = nil, 0, 0
 }
 
 // jitter spreads a delay by half of it each way, so that replicas don't act in

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+)
+
+// balancerName is the balancer's X-Served-By, on what no replica has answered.
+const balancerName = "balancer"
+
+// maxBody is the longest body that the balancer passes on. A replica that reads
+// none of it still takes in this much, so that its answer is always read.
+const maxBody = 128 << 10
+
+// balancer is a reverse proxy that goes round robin over the replicas.
+type balancer struct {
+	server    *server
+	upstreams *upstreams
+}
+
+// newBalancer serves on l. It is ready when settled says so.
+func newBalancer(l net.Listener, replicas []string, pass *pass, settled func() bool, log *slog.Logger) *balancer {
+	b := &balancer{upstreams: newUpstreams(replicas)}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme = "http"
+			r.Out.URL.Host = replicas[0]           // upstreams puts another here
+			r.Out.URL.RawQuery = r.In.URL.RawQuery // to be judged by the replica alone
+			r.SetXForwarded()                      // the inbound ones have been removed
+			pass.stamp(r.Out.Header)
+		},
+		Transport:    b.upstreams,
+		ErrorHandler: failed(log),
+		ErrorLog:     slog.NewLogLogger(log.Handler(), slog.LevelInfo),
+	}
+	health, ready := healthz(), readyz(settled)
+	b.server = serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/healthz":
+			servedBy(balancerName, health).ServeHTTP(w, r)
+		case "/readyz":
+			servedBy(balancerName, ready).ServeHTTP(w, r)
+		default:
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+			proxy.ServeHTTP(w, r)
+		}
+	}), log)
+	return b
+}
+
+// failed answers what no replica could.
+func failed(log *slog.Logger) func(http.ResponseWriter, *http.Request, error) {
+	return func(w http.ResponseWriter, r *http.Request, err error) {
+		w.Header().Set(servedByHeader, balancerName)
+		var long *http.MaxBytesError
+		switch {
+		case errors.As(err, &long):
+			w.Header().Set("Connection", "close")
+			refuse(w, http.StatusRequestEntityTooLarge, "the body is too long")
+		case r.Context().Err() != nil: // the client has gone
+			w.WriteHeader(http.StatusBadGateway)
+		default:
+			log.Warn("no replica answered", "path", r.URL.Path, "error", err)
+			refuse(w, http.StatusBadGateway, "no replica could be reached")
+		}
+	}
+}
+
+// close answers the requests under way.
+func (b *balancer) close(ctx context.Context) error {
+	err := b.server.close(ctx)
+	b.upstreams.close()
+	return err
+}

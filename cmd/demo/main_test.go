@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// output is what a running program has written so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// process is a run of the program with its output.
+type process struct {
+	t              *testing.T
+	stdout, stderr output
+	interrupt      context.CancelFunc
+	exit           chan int
+}
+
+func launch(t *testing.T, args ...string) *process {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &process{t: t, interrupt: cancel, exit: make(chan int, 1)}
+	go func() { p.exit <- run(ctx, args, &p.stdout, &p.stderr) }()
+	return p
+}
+
+// prints waits for an output and returns the submatches of the pattern.
+func (p *process) prints(pattern string) (match []string) {
+	p.t.Helper()
+	re := regexp.MustCompile(pattern)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := poll(ctx, func() bool { match = re.FindStringSubmatch(p.stdout.String()); return match != nil })
+	if err != nil {
+		p.t.Fatalf("no %s in %q; %q", pattern, p.stdout.String(), p.stderr.String())
+	}
+	return match
+}
+
+// ends interrupts the run and wants it to end well.
+func (p *process) ends() {
+	p.t.Helper()
+	p.interrupt()
+	select {
+	case code := <-p.exit:
+		if code != 0 {
+			p.t.Errorf("exit %d: %s", code, p.stderr.String())
+		}
+	case <-time.After(patience):
+		p.t.Errorf("doesn't end")
+	}
+}
+
+// hasAnswers reports whether a replica's hits are decided by their owners.
+func (c client) hasAnswers(url string) bool {
+	for key := range 20 {
+		a := c.get(fmt.Sprintf("%s/try?limit=1/second&key=%d&cost=0", url, key))
+		if a.status != 200 || !strings.Contains(a.body, `"degraded":false`) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestRunDemo(t *testing.T) {
+	t.Parallel()
+	p := launch(t, "-listen", "127.0.0.1:0", "-replicas", "2")
+	front := p.prints(`load balancer +(http://\S+)`)[1]
+	p.prints(`replica-2 +http://.*gossip`)
+	curls := p.prints(`(?s)curl.*curl.*curl.*Ctrl-C`)[0]
+	if !strings.Contains(curls, strings.TrimPrefix(front, "http://")) {
+		t.Errorf("the curl lines don't name %s:\n%s", front, curls)
+	}
+	c := newClient(t, "")
+	want(t, c.get(front+"/readyz"), 200)
+	p.ends()
+	if _, err := net.DialTimeout("tcp", strings.TrimPrefix(front, "http://"), time.Second); err == nil {
+		t.Error("the balancer still listens")
+	}
+}
+
+// Replicas that know one of the others by its gossip address make one cluster.
+func TestRunReplicas(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, "")
+	const address = `replica \S+: (http://\S+), gossip (\S+)`
+	a := launch(t, "replica", "-name", "a", "-http", "127.0.0.1:0", "-bind", "127.0.0.1:0", "-hit-timeout", "1s")
+	first := a.prints(address)
+	b := launch(t, "replica", "-name", "b", "-http", "127.0.0.1:0", "-bind", "127.0.0.1:0", "-hit-timeout", "1s",
+		"-seeds", first[2], "-trusted-proxies", "127.0.0.0/8,::1")
+	second := b.prints(address)
+	want(t, c.get(second[1]+"/healthz"), 200)
+	b.prints(`ready: 2 replicas, table`)
+	eventually(t, "a knows b", func() bool {
+		return c.get(first[1]+"/cluster").body == c.get(second[1]+"/cluster").body
+	})
+	eventually(t, "both have the other's answers", func() bool {
+		return c.hasAnswers(first[1]) && c.hasAnswers(second[1])
+	})
+	want(t, c.get(first[1]+"/resource/test"), 200)
+	want(t, c.get(second[1]+"/resource/test"), 429)
+	// b was told to believe this client, and a was not.
+	want(t, c.get(second[1]+"/resource/test", "X-Forwarded-For: 192.0.2.1"), 200)
+	want(t, c.get(first[1]+"/resource/test", "X-Forwarded-For: 192.0.2.2"), 429)
+
+	b.ends()
+	eventually(t, "a is alone", func() bool {
+		var view clusterView
+		c.get(first[1]+"/cluster").json(t, &view)
+		return len(view.Members) == 1
+	})
+	a.ends()
+}
+
+// A fault is one line that says what, and an exit code.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	used := taken.Addr().String()
+	for _, tt := range []struct {
+		args string
+		code int
+		want string // in the one line on standard error
+	}{
+		{"-replicas 0", 2, "-replicas 0 is not between 1 and"},
+		{"-replicas 1000", 2, "-replicas 1000 is not between 1 and"},
+		{"-replicas x", 2, `invalid value "x" for flag -replicas`},
+		{"-listen nonsense", 2, `-listen: "nonsense" is not host:port`},
+		{"-listen :http", 2, `-listen: ":http" has the port "http"`},
+		{"-listen 127.0.0.1:65535", 2, "leaves no ports"},
+		{"-listen " + used, 1, "address already in use"},
+		{"-bogus", 2, "-bogus"},
+		{"serve", 2, `unexpected argument "serve"`},
+		{"-v replica", 2, `unexpected argument "replica"`},
+		{"replica more", 2, `unexpected argument "more"`},
+		{"replica -http nonsense", 2, `-http: "nonsense" is not host:port`},
+		{"replica -http " + used, 1, "address already in use"},
+		{"replica -http 127.0.0.1:0 -bind " + used, 1, "address already in use"},
+		{"replica -http 127.0.0.1:0 -bind 127.0.0.1:0 -peer-bind " + used, 1, "address already in use"},
+		{"replica -bind nonsense", 2, `-bind: "nonsense" is not host:port`},
+		{"replica -bind 0.0.0.0:0", 2, "give -insecure"},
+		{"replica -peer-bind 0.0.0.0:0", 2, "-peer-bind: 0.0.0.0:0 is reachable"},
+		{"replica -bind= -seeds 127.0.0.1:7946", 2, "-seeds: a standalone replica"},
+		{"replica -seeds 127.0.0.1:x", 2, `-seeds[0]: "127.0.0.1:x"`},
+		{"replica -advertise here", 2, "-advertise: "},
+		{"replica -name ü", 2, "-name: "},
+		{"replica -hit-timeout 1ms", 2, "-hit-timeout: 1ms is not between"},
+		{"replica -trusted-proxies 10.0.0.0/33", 2, `-trusted-proxies: "10.0.0.0/33" is not a network`},
+		{"replica -trusted-proxies 10.0.0.1,everybody", 2, `-trusted-proxies: "everybody"`},
+	} {
+		var stdout, stderr output
+		code := run(t.Context(), strings.Fields(tt.args), &stdout, &stderr)
+		line := stderr.String()
+		if code != tt.code || !strings.HasPrefix(line, "demo: ") || !strings.Contains(line, tt.want) || strings.Count(line, "\n") != 1 || stdout.String() != "" {
+			t.Errorf("demo %s: exit %d, %q%q; want %d with %q", tt.args, code, stdout.String(), line, tt.code, tt.want)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for args, part := range map[string]string{"-h": "-listen host:port", "replica -h": "-seeds host:port,...", "replica --help": "-insecure"} {
+		var stdout, stderr output
+		if code := run(t.Context(), strings.Fields(args), &stdout, &stderr); code != 0 || !strings.Contains(stdout.String(), part) || stderr.String() != "" {
+			t.Errorf("demo %s: exit %d, %q%q", args, code, stdout.String(), stderr.String())
+		}
+	}
+}
+
+// Being told to end while it starts is no failure.
+func TestInterruptedStart(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"-listen", "127.0.0.1:0"}, {"replica", "-http", "127.0.0.1:0", "-bind", "127.0.0.1:0"}} {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		var stdout, stderr output
+		if code := run(ctx, args, &stdout, &stderr); code != 0 || stderr.String() != "" {
+			t.Errorf("%q: exit %d, %q", args, code, stderr.String())
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+
+	"github.com/shoal-dev/shoal/cluster"
+	"github.com/shoal-dev/shoal/httpmw"
+)
+
+// replicaConfig is what a replica is made of.
+type replicaConfig struct {
+	http    string // host:port for clients
+	cluster cluster.Config
+	client  httpmw.KeyFunc // tells clients apart
+	log     *slog.Logger
+}
+
+// replica is one replica of the service: its part in the cluster, and a server
+// for clients.
+type replica struct {
+	node   *cluster.Node
+	server *server
+	log    *slog.Logger
+}
+
+// startReplica listens, and begins to look for the other replicas.
+func startReplica(ctx context.Context, c replicaConfig) (*replica, error) {
+	l, err := net.Listen("tcp", c.http)
+	if err != nil {
+		return nil, err
+	}
+	return startReplicaOn(ctx, l, c)
+}
+
+// startReplicaOn is startReplica for a listener that is there, and is closed if
+// the start fails.
+func startReplicaOn(ctx context.Context, l net.Listener, c replicaConfig) (*replica, error) {
+	node, err := cluster.Start(ctx, c.cluster)
+	if err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	h, err := newRoutes(node, c.client)
+	if err != nil { // only if the demo itself is wrong
+		_ = l.Close()
+		return nil, errors.Join(err, node.Close(ctx))
+	}
+	return &replica{node: node, server: serve(l, h, c.log), log: c.log}, nil
+}
+
+func (r *replica) announce(w io.Writer) {
+	gossip := r.node.GossipAddress()
+	if gossip == "" {
+		gossip = "none"
+	}
+	fmt.Fprintf(w, "replica %s: http://%s, gossip %s\n", r.node.Name(), r.server.address(), gossip)
+}
+
+func (r *replica) wait(ctx context.Context) error { return poll(ctx, r.node.Ready) }
+
+func (r *replica) welcome(w io.Writer) {
+	fmt.Fprintf(w, "ready: %s, table %016x\n", count(len(r.node.Members()), "replica"), r.node.TableHash())
+}
+
+// close answers the requests under way, then leaves the cluster.
+func (r *replica) close(ctx context.Context) error {
+	err := r.server.close(ctx)
+	r.leave(ctx)
+	return err
+}
+
+// leave ends the node. A farewell that nobody heard is no failure: when all
+// replicas end at once, nobody is left to hear it.
+func (r *replica) leave(ctx context.Context) {
+	if err := r.node.Close(ctx); err != nil {
+		r.log.Warn("left without telling the others", "error", err)
+	}
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

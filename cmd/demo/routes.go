@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/cluster"
+	"github.com/shoal-dev/shoal/httpmw"
+)
+
+// groupLimit is what a route under /resource gets without a limit of its own.
+const groupLimit = "1/second"
+
+// newRoutes is the service of one replica. client tells its clients apart.
+func newRoutes(node *cluster.Node, client httpmw.KeyFunc) (http.Handler, error) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /test", hello)
+
+	// A rule is known by its name: the name of the route, so that each has a
+	// bucket of its own. Two patterns of one route share it.
+	test, err1 := httpmw.New(node, bucket.MustRule("/resource/test", "1 per 10 second"), client)
+	other, err2 := httpmw.New(node, bucket.MustRule("/resource/other", groupLimit), client)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	limited := test(http.HandlerFunc(resource))
+	mux.Handle("GET /resource/test", limited)
+	mux.Handle("POST /resource/test", limited)
+	mux.Handle("GET /resource/other", other(http.HandlerFunc(resource)))
+
+	mux.Handle("GET /try", try{node})
+	mux.Handle("POST /try", try{node})
+	mux.Handle("GET /cluster", members(node))
+	mux.Handle("GET /healthz", healthz())
+	mux.Handle("GET /readyz", readyz(node.Ready))
+	return servedBy(node.Name(), mux), nil
+}
+
+const servedByHeader = "X-Served-By"
+
+// servedBy makes every answer name who gave it.
+func servedBy(name string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(servedByHeader, name)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func hello(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "Hello, World!")
+}
+
+func resource(w http.ResponseWriter, r *http.Request) {
+	method := r.Method
+	if method == http.MethodHead { // which the mux lets through as a GET
+		method = http.MethodGet
+	}
+	writeJSON(w, http.StatusOK, struct {
+		Message string `json:"message"`
+	}{"This was a " + method})
+}

@@ -1,0 +1,349 @@
+package test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/cluster"
+	"github.com/shoal-dev/shoal/test/simnet"
+)
+
+const (
+	latency   = simnet.DefaultLatency // one way
+	roundTrip = 2 * latency
+
+	// hitTimeout is Config.HitTimeout's default.
+	hitTimeout = 50 * time.Millisecond
+	gossipPort = ":7946"
+)
+
+// fleet is a cluster on a network of its own, in a bubble, where time stands
+// still while anybody works. Its replicas are named node-1, node-2 and so on, and
+// each runs on a machine of its own, 10.0.0.1, 10.0.0.2 and so on.
+type fleet struct {
+	*testing.T
+	net      *simnet.Net
+	seeds    []string // of whatever is started from now on
+	replicas []*replica
+}
+
+// replica is one node with the machine that it runs on.
+type replica struct {
+	*cluster.Node
+	fleet *fleet
+	host  *simnet.Host
+	log   *logbook
+}
+
+// story runs a test on an empty fleet, whose seed is 10.0.0.1. When f returns,
+// everything is closed; a goroutine that outlives that fails the test.
+func story(t *testing.T, f func(f *fleet)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		t.Cleanup(simnet.Drain)
+		f(&fleet{T: t, net: simnet.New(simnet.Options{Seed: 1}), seeds: []string{"10.0.0.1" + gossipPort}})
+	})
+}
+
+// start starts n more replicas at once. Each change is made to their
+// configurations.
+func (f *fleet) start(n int, changes ...func(*cluster.Config)) []*replica {
+	f.Helper()
+	started := make([]*replica, n)
+	for i := range started {
+		started[i] = f.startOne(changes...)
+	}
+	return started
+}
+
+// startOne starts the next replica.
+func (f *fleet) startOne(changes ...func(*cluster.Config)) *replica {
+	f.Helper()
+	n := len(f.replicas) + 1
+	name := func(c *cluster.Config) { c.Name = fmt.Sprint("node-", n) }
+	r := f.startOn(f.net.Host(fmt.Sprint("10.0.0.", n)), append([]func(*cluster.Config){name}, changes...)...)
+	f.replicas = append(f.replicas, r)
+	return r
+}
+
+// startOn starts a replica, which isn't counted among the fleet's, on a host.
+func (f *fleet) startOn(host *simnet.Host, changes ...func(*cluster.Config)) *replica {
+	f.Helper()
+	r := &replica{fleet: f, host: host, log: &logbook{}}
+	config := cluster.Config{
+		Bind:     "0.0.0.0" + gossipPort,
+		Seeds:    f.seeds,
+		Insecure: true, // a network of memory keeps strangers out
+		Network:  host,
+		Log:      slog.New(slog.NewTextHandler(r.log, nil)),
+	}
+	for _, change := range changes {
+		change(&config)
+	}
+	node, err := cluster.Start(f.Context(), config)
+	if err != nil {
+		f.Fatal(err)
+	}
+	r.Node = node
+	f.Cleanup(func() {
+		_ = node.Close(context.Background()) // which the dead can't do without an error
+		if f.Failed() {
+			f.Logf("log of %s:\n%s", r.Name(), r.log)
+		}
+	})
+	return r
+}
+
+// kill ends the program of a replica, as kill -9 does, and clears up what is left
+// of it in the test.
+func (r *replica) kill() {
+	r.host.Kill()
+	r.discard()
+}
+
+// discard ends what a dead replica still does in the test: in no time, and heard
+// by nobody.
+func (r *replica) discard() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = r.Close(ctx) // it couldn't tell anybody
+}
+
+// replace starts a replica with the name of one that has ended.
+func (f *fleet) replace(old *replica, host *simnet.Host) *replica {
+	f.Helper()
+	r := f.startOn(host, func(c *cluster.Config) { c.Name = old.Name() })
+	f.replicas[slices.Index(f.replicas, old)] = r
+	return r
+}
+
+// hosts are the machines of some replicas.
+func hosts(rs []*replica) []*simnet.Host {
+	hosts := make([]*simnet.Host, len(rs))
+	for i, r := range rs {
+		hosts[i] = r.host
+	}
+	return hosts
+}
+
+// but are the fleet's replicas without some.
+func (f *fleet) but(without ...*replica) []*replica {
+	return slices.DeleteFunc(slices.Clone(f.replicas), func(r *replica) bool { return slices.Contains(without, r) })
+}
+
+// agree waits until these replicas see each other, in their present boots, and
+// nobody else, by the same table. It returns how long that took.
+func (f *fleet) agree(limit time.Duration, rs ...*replica) time.Duration {
+	f.Helper()
+	return f.await("agree", limit, func() bool {
+		return !slices.ContainsFunc(rs, func(r *replica) bool { return !r.sees(rs) || r.TableHash() != rs[0].TableHash() })
+	})
+}
+
+// ready is agree, and waits until all are ready as well.
+func (f *fleet) ready(limit time.Duration, rs ...*replica) time.Duration {
+	f.Helper()
+	took := f.agree(limit, rs...)
+	return took + f.await("ready", limit-took, func() bool {
+		return !slices.ContainsFunc(rs, func(r *replica) bool { return !r.Ready() })
+	})
+}
+
+// await waits until something has become true, and returns how long that took.
+func (f *fleet) await(what string, limit time.Duration, happened func() bool) time.Duration {
+	f.Helper()
+	began := time.Now()
+	for !happened() {
+		if time.Since(began) >= limit {
+			for _, r := range f.replicas {
+				f.Logf("%s sees %v, ready: %v", r.Name(), r.memberNames(), r.Ready())
+			}
+			f.Fatalf("not within %v: %s", limit, what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return time.Since(began)
+}
+
+// sees reports whether exactly these are the members for r.
+func (r *replica) sees(rs []*replica) bool {
+	members := r.Members()
+	return len(members) == len(rs) && !slices.ContainsFunc(rs, func(other *replica) bool {
+		return !slices.ContainsFunc(members, func(m cluster.Member) bool {
+			return m.Name == other.Name() && m.Address == other.address()
+		})
+	})
+}
+
+// address is where the replica takes hits from its peers.
+func (r *replica) address() string {
+	for _, m := range r.Members() {
+		if m.Self {
+			return m.Address
+		}
+	}
+	return ""
+}
+
+func (r *replica) memberNames() []string {
+	var names []string
+	for _, m := range r.Members() {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// keyOf returns a key that the replica owns in its own view: another for each n.
+func (r *replica) keyOf(rule *bucket.Rule, n int) string {
+	for i := 0; ; i++ {
+		key := fmt.Sprint("key ", i)
+		if r.Owner(rule, key) != r.Name() {
+			continue
+		}
+		if n == 0 {
+			return key
+		}
+		n--
+	}
+}
+
+// ask takes tokens, and fails the test on any error.
+func (r *replica) ask(rule *bucket.Rule, key string, tokens int64) bucket.Decision {
+	r.fleet.Helper()
+	d, err := r.Take(r.fleet.Context(), rule, key, tokens)
+	if err != nil {
+		r.fleet.Errorf("%s: Take: %v", r.Name(), err)
+	}
+	return d
+}
+
+// answer is one call of Take that has returned.
+type answer struct {
+	bucket.Decision
+	from *replica
+	key  string
+	sent time.Time
+	took time.Duration
+	err  error
+}
+
+// traffic is a steady stream of hits.
+type traffic struct {
+	fleet   *fleet
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	mu      sync.Mutex
+	answers []answer
+}
+
+// question is what a load asks.
+type question struct {
+	rule    *bucket.Rule
+	key     string
+	timeout time.Duration // of the call's context; 0 for none
+}
+
+// load has each of the replicas ask all the questions every so often, whether or
+// not the earlier ones have been answered, until stop.
+func (f *fleet) load(every time.Duration, from []*replica, questions ...question) *traffic {
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &traffic{fleet: f, cancel: cancel}
+	f.Cleanup(l.end)
+	for i, r := range from {
+		l.wg.Go(func() {
+			time.Sleep(every * time.Duration(i) / time.Duration(len(from))) // not in step
+			ticker := time.NewTicker(every)
+			defer ticker.Stop()
+			for ctx.Err() == nil {
+				for _, q := range questions {
+					l.wg.Go(func() { l.ask(r, q) })
+				}
+				select {
+				case <-ticker.C:
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	return l
+}
+
+func (l *traffic) ask(r *replica, q question) {
+	ctx := context.Background()
+	if q.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, q.timeout)
+		defer cancel()
+	}
+	a := answer{from: r, key: q.key, sent: time.Now()}
+	a.Decision, a.err = r.Take(ctx, q.rule, q.key, 1)
+	a.took = time.Since(a.sent)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answers = append(l.answers, a)
+	if limit := min(hitTimeout, cmp.Or(q.timeout, hitTimeout)); a.took > limit {
+		l.fleet.Errorf("%s waited %v for %q; at most %v", r.Name(), a.took, q.key, limit)
+	}
+}
+
+// end stops the load and waits for the last answers.
+func (l *traffic) end() {
+	l.cancel()
+	l.wg.Wait()
+}
+
+// stop ends the load and returns all answers.
+func (l *traffic) stop() answers {
+	l.end()
+	return l.answers
+}
+
+type answers []answer
+
+// where returns those that match.
+func (as answers) where(match func(a answer) bool) answers {
+	return slices.DeleteFunc(slices.Clone(as), func(a answer) bool { return !match(a) })
+}
+
+func degraded(a answer) bool { return a.Degraded }
+func decided(a answer) bool  { return !a.Degraded }
+func allowed(a answer) bool  { return a.Allowed }
+
+func about(key string) func(answer) bool { return func(a answer) bool { return a.key == key } }
+func from(rs ...*replica) func(answer) bool {
+	return func(a answer) bool { return slices.Contains(rs, a.from) }
+}
+func between(since, until time.Time) func(answer) bool {
+	return func(a answer) bool { return !a.sent.Before(since) && a.sent.Add(a.took).Before(until) }
+}
+
+// logbook keeps what one replica logs.
+type logbook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logbook) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (l *logbook) has(text string) bool { return strings.Contains(l.String(), text) }

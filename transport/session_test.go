@@ -1,0 +1,120 @@
+package transport
+
+import (
+	"context"
+	"math"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/test/bufconn"
+)
+
+// still is a peer without goroutines: nothing connects it, nothing sweeps.
+func still() *Peer {
+	began := time.Now()
+	return &Peer{
+		config: PeerConfig{Now: func() int64 { return int64(time.Since(began)) }},
+		alarm:  make(chan struct{}, 1),
+		armed:  math.MaxInt64,
+	}
+}
+
+// unconnected is what Dial returns, but nothing connects it.
+func unconnected(t *testing.T) *Peer {
+	t.Helper()
+	p := still()
+	ctx, cancel := context.WithCancel(t.Context())
+	p.wg.Go(func() { p.sweep(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		p.wg.Wait()
+		p.drop(closed, ErrClosed)
+	})
+	return p
+}
+
+// dialing makes l the way to the owner that p connects to.
+func (p *Peer) dialing(l *bufconn.Listener) *Peer {
+	p.config.Address = "owner"
+	p.config.Dial = func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }
+	return p
+}
+
+// The stream counts as established only when the other end has agreed: a
+// refused one must not let hits flow.
+func TestRefusedStreamWasNotEstablished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := bufconn.Listen(1 << 16)
+		s := NewServer(nil, Hello{Cluster: "one"})
+		go s.Serve(l)
+		defer s.Close()
+		p := unconnected(t).dialing(l)
+		p.config.Hello = Hello{Cluster: "other"}
+		established, err := p.session(t.Context())
+		if established || err == nil || !strings.Contains(reason(err), `cluster "other"`) {
+			t.Errorf("session: established %v, error %v", established, err)
+		}
+	})
+}
+
+// One who accepts the connection and then says nothing is given up.
+func TestSilentListenerIsNotEstablished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := bufconn.Listen(1 << 16)
+		defer l.Close()
+		go func() {
+			if c, err := l.Accept(); err == nil {
+				defer c.Close()
+				c.Read(make([]byte, 1))
+				time.Sleep(time.Minute)
+			}
+		}()
+		p := unconnected(t).dialing(l)
+		began := time.Now()
+		established, err := p.session(t.Context())
+		if took := time.Since(began); established || err == nil || took > dialTime {
+			t.Errorf("session: established %v, error %v, after %v", established, err, took)
+		}
+		time.Sleep(2 * time.Minute)
+	})
+}
+
+func TestHelloCheck(t *testing.T) {
+	mine := Hello{Cluster: "shop", Fingerprint: 0xfeed}
+	attached := func(h Hello) metadata.MD {
+		md, _ := metadata.FromOutgoingContext(h.attach(context.Background()))
+		return md
+	}
+	with := func(key, value string) metadata.MD {
+		md := attached(mine)
+		md.Set(key, value)
+		return md
+	}
+	tests := []struct {
+		md   metadata.MD
+		want string // part of the error
+	}{
+		{attached(mine), ""},
+		{attached(Hello{Cluster: "shop", Fingerprint: 0xfeee}), "DigestKey"},
+		{attached(Hello{Cluster: "Shop", Fingerprint: 0xfeed}), `cluster "Shop"`},
+		{attached(Hello{}), `cluster ""`},
+		{with(headerVersion, "2"), `version "2" of the protocol, this replica 1`},
+		{with(headerVersion, ""), `version ""`},
+		{with(headerFingerprint, ""), "DigestKey"},
+		{metadata.MD{}, "version"},
+		{nil, "version"},
+	}
+	for _, tt := range tests {
+		err := mine.check(metadata.NewIncomingContext(context.Background(), tt.md))
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("check(%v) = %v, want %q", tt.md, err, tt.want)
+		}
+	}
+	if err := mine.check(context.Background()); err == nil {
+		t.Error("a stream without headers was let in")
+	}
+}
