@@ -25,6 +25,9 @@ type Decision struct {
 	RetryAfter time.Duration
 	// ResetAfter is the time until Limit is whole again.
 	ResetAfter time.Duration
+	// Delay is how long an allowed request should wait before it goes on, for its
+	// turn in the queue of a LeakyBucket. 0 under other limits.
+	Delay time.Duration
 	// Degraded says that the decision was not made by the holder of the key's
 	// state, but by the rule's FailurePolicy.
 	Degraded bool
@@ -39,6 +42,7 @@ type Verdict struct {
 	Remaining  int64
 	RetryAfter time.Duration
 	ResetAfter time.Duration
+	Delay      time.Duration
 }
 
 // Decision returns the verdict in the words of the rule that was asked about.
@@ -55,6 +59,7 @@ func (r *Rule) Decision(v Verdict) Decision {
 		Remaining:  v.Remaining,
 		RetryAfter: v.RetryAfter,
 		ResetAfter: v.ResetAfter,
+		Delay:      v.Delay,
 		Degraded:   v.Degraded,
 	}
 }

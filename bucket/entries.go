@@ -10,10 +10,10 @@ const fullRetry = time.Second
 // high half stays as it is: it chooses partition and shard.
 func (t *term) lo(d Digest) uint64 { return d.Lo ^ t.id }
 
-// open looks up what the key owes under the term. If that was taken under other
-// numbers it is expressed in the term's, for good and whatever becomes of the
-// hit: from now on it comes back at the new rate.
-func (s *Store) open(a *account, t *table, term *term, d Digest, now int64) {
+// open looks up what is known of the key under the term. If that was taken under
+// other numbers it is expressed in the term's, for good and whatever becomes of
+// the hit: from now on it comes back as these say.
+func (s *Store) open(a *account, t *table, term *term, d Digest, m moment) {
 	e := t.find(d.Hi, term.lo(d))
 	if e == nil {
 		return
@@ -21,21 +21,21 @@ func (s *Store) open(a *account, t *table, term *term, d Digest, now int64) {
 	a.entry = e
 	known := s.limits.at(e.limit)
 	if known.numbers == term.numbers {
-		a.debt = term.debt(e.state, now)
+		a.state = e.state()
 		return
 	}
-	debt, lossless := term.express(known.gcra.debt(e.state, now), &known.gcra)
-	a.debt = debt
+	state, lossless := term.express(e.state(), &known.term, m)
+	a.state = state
 	if !lossless {
 		return // keep what can't be expressed as it was
 	}
 	if limit, ok := s.limits.number(term); ok {
-		e.state, e.limit = term.after(debt, now), limit
+		e.set(state, limit)
 	}
 }
 
-// close records what every term owes after a hit that they all agreed to. It
-// records nothing, and returns false, if there is no room for new numbers.
+// close records what becomes of every term after a hit that they all agreed to.
+// It records nothing, and returns false, if there is no room for new numbers.
 func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now int64) bool {
 	var limits [MaxLimits]uint32
 	for i := range terms {
@@ -50,15 +50,36 @@ func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now 
 	}
 	for i := range terms { // before any insert: it moves entries
 		if e := accounts[i].entry; e != nil {
-			e.state, e.limit = terms[i].after(accounts[i].after, now), limits[i]
+			e.set(accounts[i].next, limits[i])
 		}
 	}
 	for i := range terms {
 		if accounts[i].entry == nil {
-			t.insert(entry{d.Hi, terms[i].lo(d), terms[i].after(accounts[i].after, now), limits[i]}, now)
+			e := entry{hi: d.Hi, lo: terms[i].lo(d)}
+			e.set(accounts[i].next, limits[i])
+			t.insert(e, now)
 		}
 	}
 	return true
+}
+
+// express is the state s of the limit from in the numbers of t: what was taken
+// stays taken. lossless is false where t can't hold that much, or nothing.
+func (t *term) express(s State, from *term, m moment) (next State, lossless bool) {
+	if t.count == 0 || s.full(m.now) {
+		return State{}, t.count != 0
+	}
+	switch {
+	case !t.windowed() && !from.windowed():
+		d, lossless := t.gcra.express(from.debt(s, m.now), &from.gcra)
+		return t.owing(d, m.now), lossless
+	case t.algorithm == from.algorithm:
+		return t.window.resize(s, &from.window, t.algorithm.windows(), m.now), true
+	}
+	remaining, _ := from.left(s, m.now)
+	used := from.numbers.burst - remaining
+	next, _ = t.take(State{}, uint64(min(used, t.numbers.burst)), m)
+	return next, used <= t.numbers.burst
 }
 
 // share divides the term among replicas. The rate is divided exactly, by
@@ -70,8 +91,8 @@ func (t *term) share(replicas int) term {
 	}
 	k := int64(replicas)
 	n.burst = max(1, n.burst/k)
-	if n.per > maxFill/k {
-		n.count = max(1, n.count/k) // a window of decades: divide the count instead
+	if t.windowed() || n.per > maxFill/k {
+		n.count = max(1, n.count/k) // windows stay as long, and so do those of decades
 	} else {
 		n.per *= k
 	}

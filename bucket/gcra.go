@@ -1,39 +1,6 @@
 package bucket
 
-import (
-	"cmp"
-	"math"
-	"math/bits"
-)
-
-// State is what is remembered of one key under one limit: the moment at which
-// its bucket will be full again (in GCRA's terms the theoretical arrival time,
-// TAT), on the clock of the store that holds it. It is exact: nanoseconds, and
-// a fraction in units that the limit's numbers define. The zero State is a full
-// bucket.
-type State struct {
-	at   int64  // whole nanoseconds
-	frac uint64 // and frac/g.tokens of one more, below 1
-}
-
-// Merge returns the stricter of two copies of a state that were made under the
-// same limit: the one that is full later. It is commutative, associative and
-// idempotent, so copies may meet in any order and any number of times.
-func Merge(a, b State) State {
-	if a.before(b) {
-		return b
-	}
-	return a
-}
-
-func (s State) before(t State) bool {
-	return cmp.Or(cmp.Compare(s.at, t.at), cmp.Compare(s.frac, t.frac)) < 0
-}
-
-// full reports whether the state says nothing any more.
-func (s State) full(now int64) bool {
-	return s.at < now || s.at == now && s.frac == 0
-}
+import "math/bits"
 
 // span is a length of time, as exact as a State: ns nanoseconds and
 // frac/g.tokens of one, with frac below g.tokens.
@@ -109,16 +76,27 @@ func (g *gcra) debt(s State, now int64) span {
 	if s.full(now) {
 		return span{}
 	}
-	return span{uint64(s.at - now), s.frac}
+	return span{uint64(s.at - now), s.val}
 }
 
-// after is the state whose debt at now is d.
-func (g *gcra) after(d span, now int64) State {
-	at := now + int64(d.ns)
-	if at < now {
-		at = math.MaxInt64
+// owing is the state whose debt at now is d. The moment at which the bucket will
+// be full is GCRA's theoretical arrival time: at nanoseconds, and val/g.tokens of
+// one.
+func (g *gcra) owing(d span, now int64) State {
+	return State{at: satAdd(now, int64(d.ns)), val: d.frac}
+}
+
+func (g *gcra) take(s State, n uint64, now int64) (next State, wait int64) {
+	d, wait := g.charge(g.debt(s, now), n)
+	if wait > 0 {
+		return s, wait
 	}
-	return State{at, d.frac}
+	return g.owing(d, now), 0
+}
+
+func (g *gcra) left(s State, now int64) (remaining, reset int64) {
+	d := g.debt(s, now)
+	return g.remaining(d), d.ceil()
 }
 
 func (g *gcra) add(a, b span) span {
@@ -137,12 +115,9 @@ func (g *gcra) sub(a, b span) span {
 	return span{a.ns - b.ns, a.frac - b.frac}
 }
 
-// charge is the debt after n more tokens are taken on top of debt d, and how
-// long to wait until that fits: 0 if it fits now, Never if it can't.
+// charge is the debt after n more tokens, at most burst, are taken on top of debt
+// d, and how long to wait until that fits: 0 if it fits now.
 func (g *gcra) charge(d span, n uint64) (after span, wait int64) {
-	if g.burst == 0 || n > g.burst {
-		return d, int64(Never)
-	}
 	price := g.one
 	if n != 1 {
 		price = g.cost(n)

@@ -163,8 +163,8 @@ func TestOddLimits(t *testing.T) {
 			{0, 5, no, 0, never, never}, // as long as a Duration can be
 		}},
 		{"the longest fill at the end of time", bucket.Limit{Count: 1, Per: 1 << 62}, []step{
-			{1 << 62, 1, yes, 0, 0, 1 << 62},
-			{1 << 62, 1, no, 0, 1<<62 - 1, 1<<62 - 1}, // an int64 holds no later time
+			{1<<62 - 1, 1, yes, 0, 0, 1 << 62},
+			{1<<62 - 1, 1, no, 0, 1 << 62, 1 << 62}, // an int64 holds no later time
 		}},
 		{"a clock that goes back", bucket.Limit{Count: 10, Per: time.Minute}, []step{
 			{10e9, 10, yes, 0, 0, 60e9},

@@ -44,17 +44,46 @@ import (
 // Algorithm says how a limit counts. The zero value is TokenBucket.
 type Algorithm uint8
 
-// TokenBucket holds up to Burst tokens and refills continuously at Count per
-// Per. In every interval of length t at most Burst + t·Count/Per tokens pass.
-const TokenBucket Algorithm = 0
+const (
+	// TokenBucket holds up to Burst tokens and refills continuously at Count per
+	// Per. In every interval of length t at most Burst + t·Count/Per pass.
+	TokenBucket Algorithm = iota
+	// LeakyBucket is a queue of up to Burst tokens that leaks at Count per Per.
+	// It shapes: a request is allowed if there is room, with the Delay until its
+	// turn, so what goes on does so evenly, one token each Per/Count.
+	LeakyBucket
+	// FixedWindow admits Count in a window of length Per, which begins with its
+	// first hit, or where Aligned says. Around the end of a window up to twice
+	// Count can pass within Per.
+	FixedWindow
+	// SlidingWindow counts the current window and, of the one before, the share
+	// that the last Per still covers, as if its hits had come evenly. At most
+	// Count in each window, and close to it in any interval of length Per.
+	SlidingWindow
+)
 
-// String returns the algorithm's name in lower case.
+// String returns the word for the algorithm in rate strings.
 func (a Algorithm) String() string {
-	if a == TokenBucket {
-		return "token bucket"
+	if int(a) < len(algorithmWords) {
+		return algorithmWords[a]
 	}
 	return "algorithm " + strconv.Itoa(int(a))
 }
+
+var algorithmWords = [...]string{TokenBucket: "token", LeakyBucket: "leaky", FixedWindow: "fixed", SlidingWindow: "sliding"}
+
+// windows is how many windows a state reaches over; 0 for those that have none.
+func (a Algorithm) windows() int64 {
+	switch a {
+	case FixedWindow:
+		return 1
+	case SlidingWindow:
+		return 2
+	}
+	return 0
+}
+
+func (n *numbers) windowed() bool { return n.algorithm.windows() > 0 }
 
 // maxFill is the longest time, in nanoseconds, that an empty bucket may take to
 // become full: 146 years. With now below the same bound no sum overflows.
@@ -79,7 +108,11 @@ type Limit struct {
 	Per time.Duration
 	// Burst is the capacity in tokens: what an idle key may take at once.
 	// 0 means Count. Burst·Per/Count may be 146 years at most.
+	// Only a TokenBucket or LeakyBucket has one.
 	Burst int64
+	// Aligned makes the windows of a FixedWindow or SlidingWindow begin at
+	// multiples of Per since the Unix epoch, as clocks on the wall have them.
+	Aligned bool
 }
 
 // String returns the limit's name, or its canonical text where it has none.
@@ -99,25 +132,52 @@ func (l Limit) Capacity() int64 {
 	return l.Burst
 }
 
-// text is the canonical form, in the words of the rate strings: the window is
-// counted in the largest unit that divides it.
+// text is the canonical form, in the words of the rate strings.
 func (l Limit) text() string {
-	b := strconv.AppendInt(make([]byte, 0, 24), l.Count, 10)
+	b := l.appendRate(make([]byte, 0, 40))
+	if l.Algorithm != TokenBucket {
+		b = append(append(b, ' '), l.Algorithm.String()...)
+	}
+	if l.Aligned {
+		b = append(b, " aligned"...)
+	}
+	if l.Burst != 0 && l.Burst != l.Count {
+		b = strconv.AppendInt(append(b, " burst "...), l.Burst, 10)
+	}
+	return string(b)
+}
+
+// appendRate counts the window in the largest unit that divides it.
+func (l Limit) appendRate(b []byte) []byte {
+	b = strconv.AppendInt(b, l.Count, 10)
 	b = append(b, " per "...)
 	for i := len(units) - 1; i >= 0; i-- {
 		if u := units[i]; l.Per > 0 && l.Per%u.length == 0 {
 			b = strconv.AppendInt(b, int64(l.Per/u.length), 10)
-			return string(append(append(b, ' '), u.name...))
+			return append(append(b, ' '), u.name...)
 		}
 	}
-	return string(append(b, strings.ReplaceAll(l.Per.String(), "µ", "u")...)) // for headers, in ASCII
+	return append(b, strings.ReplaceAll(l.Per.String(), "µ", "u")...) // for headers, in ASCII
 }
 
 // validate reports everything that is wrong with the limit.
 func (l Limit) validate() error {
 	var errs []error
-	if l.Algorithm != TokenBucket {
-		errs = append(errs, fmt.Errorf("field Algorithm is %d; the known one is TokenBucket", l.Algorithm))
+	if l.Algorithm > SlidingWindow {
+		errs = append(errs, fmt.Errorf("field Algorithm is %d; choose TokenBucket, LeakyBucket, FixedWindow or SlidingWindow", l.Algorithm))
+	}
+	windows := l.Algorithm.windows()
+	if windows > 0 && l.Burst != 0 && l.Burst != l.Count {
+		errs = append(errs, fmt.Errorf("field Burst is %d; a %s window holds Count, so leave it 0", l.Burst, l.Algorithm))
+	}
+	if windows == 0 && l.Aligned {
+		errs = append(errs, errors.New("field Aligned is set; only a FixedWindow or SlidingWindow has windows to align"))
+	}
+	if windows > 0 && int64(l.Per) > maxFill/windows {
+		errs = append(errs, fmt.Errorf("field Per is %v; windows reach over 146 years at most", l.Per))
+	}
+	if l.Algorithm == SlidingWindow && l.Count > maxSliding {
+		errs = append(errs, fmt.Errorf("field Count is %d; a SlidingWindow counts to %d", l.Count, int64(maxSliding)))
 	}
 	if l.Count < 0 {
 		errs = append(errs, fmt.Errorf("field Count is %d; it must be at least 0, which refuses everything", l.Count))
@@ -131,7 +191,7 @@ func (l Limit) validate() error {
 	if len(l.Name) > maxName || !isPrintableASCII(l.Name) {
 		errs = append(errs, fmt.Errorf("field Name %q must be printable ASCII of at most %d bytes, as it is sent in headers", l.Name, maxName))
 	}
-	if len(errs) == 0 && l.Count > 0 && !l.fillsInTime() {
+	if len(errs) == 0 && windows == 0 && l.Count > 0 && !l.fillsInTime() {
 		errs = append(errs, fmt.Errorf("a burst of %d at %s takes over 146 years to come back; lower Burst or Per", l.Capacity(), l.text()))
 	}
 	return errors.Join(errs...)

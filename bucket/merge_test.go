@@ -9,25 +9,25 @@ import (
 // drawState draws states that are often close to each other.
 func drawState(t *rapid.T, label string) State {
 	return State{
-		at:   rapid.OneOf(rapid.Int64Range(0, 3), rapid.Int64Range(0, 1<<63-1)).Draw(t, label+".at"),
-		frac: rapid.OneOf(rapid.Uint64Range(0, 3), rapid.Uint64Range(0, 1<<63-1)).Draw(t, label+".frac"),
+		at:  rapid.OneOf(rapid.Int64Range(0, 3), rapid.Int64Range(0, 1<<63-1)).Draw(t, label+".at"),
+		val: rapid.OneOf(rapid.Uint64Range(0, 3), rapid.Uint64Range(0, 1<<63-1)).Draw(t, label+".val"),
 	}
 }
 
 func TestMergeMayHappenInAnyOrderAndAgain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, c := drawState(t, "a"), drawState(t, "b"), drawState(t, "c")
-		if Merge(a, b) != Merge(b, a) {
+		if TokenBucket.Merge(a, b) != TokenBucket.Merge(b, a) {
 			t.Errorf("%v and %v don't commute", a, b)
 		}
-		if Merge(Merge(a, b), c) != Merge(a, Merge(b, c)) {
+		if TokenBucket.Merge(TokenBucket.Merge(a, b), c) != TokenBucket.Merge(a, TokenBucket.Merge(b, c)) {
 			t.Errorf("%v, %v and %v don't associate", a, b, c)
 		}
-		if Merge(a, a) != a || Merge(Merge(a, b), b) != Merge(a, b) {
+		if TokenBucket.Merge(a, a) != a || TokenBucket.Merge(TokenBucket.Merge(a, b), b) != TokenBucket.Merge(a, b) {
 			t.Errorf("%v and %v again make a difference", a, b)
 		}
-		if Merge(a, State{}) != a {
-			t.Errorf("%v and nothing is %v", a, Merge(a, State{}))
+		if TokenBucket.Merge(a, State{}) != a {
+			t.Errorf("%v and nothing is %v", a, TokenBucket.Merge(a, State{}))
 		}
 	})
 }
@@ -37,8 +37,8 @@ func TestMergeForgetsNothing(t *testing.T) {
 		g := newGCRA(numbers{count: 1<<63 - 1, per: 1 << 61, burst: 1 << 62})
 		a, b := drawState(t, "a"), drawState(t, "b")
 		now := rapid.Int64Range(0, 1<<62).Draw(t, "now")
-		a.frac, b.frac = a.frac%g.tokens, b.frac%g.tokens
-		both, da, db := g.debt(Merge(a, b), now), g.debt(a, now), g.debt(b, now)
+		a.val, b.val = a.val%g.tokens, b.val%g.tokens
+		both, da, db := g.debt(TokenBucket.Merge(a, b), now), g.debt(a, now), g.debt(b, now)
 		if da.longer(both) || db.longer(both) || both != da && both != db {
 			t.Errorf("debts %v and %v merge to %v", da, db, both)
 		}
@@ -53,15 +53,15 @@ func TestMergedCopiesLeaveTheFewerTokens(t *testing.T) {
 		if wait > 0 {
 			t.Fatalf("%d tokens at %d refused", n, now)
 		}
-		return g.after(d, now)
+		return g.owing(d, now)
 	}
 	common := take(State{}, 0, 2)
 	a, b := take(common, 10, 1), take(common, 20, 4)
-	if left := g.remaining(g.debt(Merge(a, b), 20)); left != 1 {
+	if left := g.remaining(g.debt(TokenBucket.Merge(a, b), 20)); left != 1 {
 		t.Errorf("%d left, want 1", left)
 	}
-	if !Merge(a, b).full(857_142_858) || Merge(a, b).full(857_142_857) {
-		t.Errorf("%v is full at the wrong time", Merge(a, b)) // six sevenths of a second
+	if !TokenBucket.Merge(a, b).full(857_142_858) || TokenBucket.Merge(a, b).full(857_142_857) {
+		t.Errorf("%v is full at the wrong time", TokenBucket.Merge(a, b)) // six sevenths of a second
 	}
 }
 

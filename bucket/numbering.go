@@ -21,8 +21,7 @@ type numbering struct {
 
 // known is one numbered set. It doesn't change while an entry refers to it.
 type known struct {
-	numbers
-	gcra gcra
+	term
 	used *atomic.Uint32 // the last round in which an entry had it
 }
 
@@ -59,7 +58,7 @@ func (n *numbering) add(t *term) (i uint32, ok bool) {
 		return i, true
 	}
 	list := *n.known.Load()
-	k := known{t.numbers, t.gcra, new(atomic.Uint32)}
+	k := known{*t, new(atomic.Uint32)}
 	switch {
 	case len(n.free) > 0:
 		i = n.free[len(n.free)-1]

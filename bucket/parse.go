@@ -3,6 +3,7 @@ package bucket
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -42,7 +43,14 @@ func (e *ParseError) Error() string {
 // comma, semicolon or bar. Units are second, minute, hour, day, month (30 days)
 // and year (360 days), singular or plural, in any case; white space is free. A
 // count may be anything that an int64 holds, 0 refusing everything; a multiple
-// of 0 counts as 1. Any error is a *ParseError.
+// of 0 counts as 1.
+//
+// Words after the unit say how to count, in any order: the algorithm, which is
+// token unless it is leaky, fixed or sliding; "burst 20" for the capacity of a
+// token or leaky bucket; "aligned" for windows that follow the clock. So
+// "100/hour sliding", "10/second burst 20", "5 per day fixed aligned".
+//
+// Any error is a *ParseError.
 func ParseLimits(s string) ([]Limit, error) {
 	p := parser{text: s}
 	var limits []Limit
@@ -100,7 +108,40 @@ func (p *parser) limit() (Limit, error) {
 		p.at = start
 		return Limit{}, p.fault("the window is longer than 292 years")
 	}
-	return Limit{Count: count, Per: time.Duration(multiple) * length}, nil
+	l := Limit{Count: count, Per: time.Duration(multiple) * length}
+	err = p.words(&l)
+	return l, err
+}
+
+// words reads what follows the unit: how to count.
+func (p *parser) words(l *Limit) error {
+	chosen := false
+	for p.skipSpace(); ; p.skipSpace() {
+		start := p.at
+		word := strings.ToLower(p.word())
+		algorithm := slices.Index(algorithmWords[:], word)
+		switch {
+		case word == "":
+			return nil
+		case algorithm >= 0 && !chosen:
+			l.Algorithm, chosen = Algorithm(algorithm), true
+		case word == "aligned":
+			l.Aligned = true
+		case word == "burst":
+			p.skipSpace()
+			burst, ok, err := p.number()
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return p.fault("expected a number after burst, not %s", p.next())
+			}
+			l.Burst = burst
+		default:
+			p.at = start
+			return p.fault("unexpected %s; after the unit may come token, leaky, fixed or sliding, aligned, burst and a number, or a separator", p.next())
+		}
+	}
 }
 
 // number reads ASCII digits; ok is false where there are none.
@@ -119,18 +160,25 @@ func (p *parser) number() (n int64, ok bool, err error) {
 
 // unit reads a whole word of letters that names a unit.
 func (p *parser) unit() (time.Duration, error) {
+	start := p.at
+	name := strings.ToLower(p.word())
+	for _, u := range units {
+		if name == u.name || name == u.name+"s" {
+			return u.length, nil
+		}
+	}
+	p.at = start
+	return 0, p.fault("expected second, minute, hour, day, month or year, not %s", p.next())
+}
+
+// word reads ASCII letters.
+func (p *parser) word() string {
 	word := p.rest()
 	if end := strings.IndexFunc(word, func(r rune) bool { return (r|0x20) < 'a' || (r|0x20) > 'z' }); end >= 0 {
 		word = word[:end]
 	}
-	name := strings.ToLower(word)
-	for _, u := range units {
-		if name == u.name || name == u.name+"s" {
-			p.at += len(word)
-			return u.length, nil
-		}
-	}
-	return 0, p.fault("expected second, minute, hour, day, month or year, not %s", p.next())
+	p.at += len(word)
+	return word
 }
 
 // accept consumes an ASCII token, in any case, if it comes next.

@@ -65,7 +65,7 @@ func TestParseLimitsRefuses(t *testing.T) {
 		count = "expected a count"
 		slash = "expected / or per"
 		unit  = "expected second, minute, hour, day, month or year"
-		apart = "separate limits by , or ;"
+		apart = "unexpected"
 	)
 	for _, c := range []struct {
 		text    string
@@ -139,7 +139,7 @@ func TestLimitText(t *testing.T) {
 		{per(1, 1500*time.Millisecond), "1 per 1.5s"},
 		{per(1, 0), "1 per 0s"},
 		{per(-1, -time.Hour), "-1 per -1h0m0s"},
-		{bucket.Limit{Count: 10, Per: time.Minute, Burst: 3}, "10 per 1 minute"},
+		{bucket.Limit{Count: 10, Per: time.Minute, Burst: 3}, "10 per 1 minute burst 3"},
 		{bucket.Limit{Name: "login", Count: 10, Per: time.Minute}, "login"},
 	} {
 		if got := c.limit.String(); got != c.want {

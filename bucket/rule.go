@@ -60,18 +60,20 @@ type Rule struct {
 // numbers are what tells two limits apart in a Store: all but the name.
 type numbers struct {
 	algorithm         Algorithm
+	aligned           bool
 	count, per, burst int64
 }
 
 func (l Limit) numbers() numbers {
-	return numbers{l.Algorithm, l.Count, int64(l.Per), l.Capacity()}
+	return numbers{l.Algorithm, l.Aligned, l.Count, int64(l.Per), l.Capacity()}
 }
 
 // term is one limit of a rule as the store sees it.
 type term struct {
 	id uint64 // tells the states of a rule's limits apart
 	numbers
-	gcra
+	gcra          // of a TokenBucket or LeakyBucket
+	window window // of the others
 }
 
 // RuleOption changes one setting of a rule that is being made.
@@ -179,7 +181,13 @@ func (r *Rule) makeTerms() error {
 }
 
 func newTerm(id uint64, n numbers) term {
-	return term{id: id, numbers: n, gcra: newGCRA(n)}
+	t := term{id: id, numbers: n}
+	if n.algorithm.windows() > 0 {
+		t.window = window{count: uint64(n.count), per: n.per, aligned: n.aligned}
+	} else {
+		t.gcra = newGCRA(n)
+	}
+	return t
 }
 
 // identity is what tells the limit's state from those of the rule's others:

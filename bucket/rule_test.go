@@ -75,7 +75,7 @@ func TestRuleIsWhatItWasMadeOf(t *testing.T) {
 	if r.Name() != "login" || r.FailurePolicy() != bucket.Deny || !slices.Equal(r.Limits(), original) {
 		t.Errorf("got %q, %v, %+v", r.Name(), r.FailurePolicy(), r.Limits())
 	}
-	if got := r.String(); got != "login: fast; 100 per 1 hour" {
+	if got := r.String(); got != "login: fast; 100 per 1 hour burst 7" {
 		t.Errorf("String is %q", got)
 	}
 	if p := bucket.MustRule("r", "1/day").FailurePolicy(); p != bucket.LocalShare {
@@ -111,7 +111,7 @@ func TestOptionsCanFail(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for want, got := range map[string]interface{ String() string }{
-		"token bucket":     bucket.TokenBucket,
+		"token":            bucket.TokenBucket,
 		"algorithm 200":    bucket.Algorithm(200),
 		"local share":      bucket.LocalShare,
 		"allow":            bucket.Allow,

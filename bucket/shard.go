@@ -6,9 +6,20 @@ import "math/bits"
 // so that the garbage collector never looks inside a table of them.
 type entry struct {
 	hi, lo uint64
-	state  State
+	at     int64  // a State's
+	val    uint64 // fields,
+	seq    uint32 // packed
 	limit  uint32 // index in the numbering; 0 marks an empty slot
 }
+
+func (e *entry) state() State { return State{e.at, e.val, e.seq} }
+
+func (e *entry) set(s State, limit uint32) {
+	e.at, e.val, e.seq, e.limit = s.at, s.val, s.seq, limit
+}
+
+// live reports whether there is an entry that still says something.
+func (e *entry) live(now int64) bool { return e.limit != 0 && !e.state().full(now) }
 
 // minSlots is the size of a table that has just received its first entry.
 const minSlots = 8
@@ -95,14 +106,14 @@ func between(i, h, j int) bool {
 func (t *table) rebuild(now int64) {
 	live := 0
 	for i := range t.slots {
-		if t.slots[i].limit != 0 && !t.slots[i].state.full(now) {
+		if t.slots[i].live(now) {
 			live++
 		}
 	}
 	old := t.slots
 	*t = table{slots: make([]entry, max(minSlots, live+live/2+1)), built: t.built + 1}
 	for i := range old {
-		if old[i].limit != 0 && !old[i].state.full(now) {
+		if old[i].live(now) {
 			t.place(old[i])
 		}
 	}

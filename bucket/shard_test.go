@@ -34,7 +34,7 @@ func TestTableAgainstMap(t *testing.T) {
 		insert := func(t *rapid.T) {
 			p := drawPlace(t)
 			if _, there := known[p]; !there {
-				e := entry{p.hi, p.lo, State{at: rapid.Int64Range(1, 100).Draw(t, "at")}, 1}
+				e := entry{hi: p.hi, lo: p.lo, at: rapid.Int64Range(1, 100).Draw(t, "at"), limit: 1}
 				table.insert(e, 0) // when nothing is full
 				known[p] = e
 			}
@@ -55,7 +55,7 @@ func TestTableAgainstMap(t *testing.T) {
 			"change": func(t *rapid.T) {
 				if p := drawPlace(t); known[p] != (entry{}) {
 					e := table.find(p.hi, p.lo)
-					e.state.at++
+					e.at++
 					known[p] = *e
 				}
 			},
@@ -63,7 +63,7 @@ func TestTableAgainstMap(t *testing.T) {
 				now := rapid.Int64Range(0, 50).Draw(t, "now")
 				table.rebuild(now)
 				for p, e := range known {
-					if e.state.full(now) {
+					if e.state().full(now) {
 						delete(known, p)
 					}
 				}

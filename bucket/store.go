@@ -21,6 +21,9 @@ type StoreConfig struct {
 	// DigestKey is the secret of the key digests. The zero key is right only
 	// where nobody who chooses keys is hostile.
 	DigestKey DigestKey
+	// Epoch is what a clock on the wall shows at the store's time 0, in
+	// nanoseconds since 1970 UTC. Only windows that are Aligned depend on it.
+	Epoch int64
 	// MaxLimits bounds the different limit numbers that live keys may have at
 	// a time; 0 means 65536. Beyond it, hits that bring yet others are refused,
 	// Degraded, until the sweep has freed some.
@@ -37,6 +40,7 @@ type StoreConfig struct {
 type Store struct {
 	shards [shardCount]shard // first, for their alignment
 	key    DigestKey
+	epoch  int64
 	limits *numbering
 	sweep  sweep
 }
@@ -52,7 +56,7 @@ func NewStore(c StoreConfig) *Store {
 	if c.MaxLimits <= 0 {
 		c.MaxLimits = defaultMaxLimits
 	}
-	return &Store{key: c.DigestKey, limits: newNumbering(c.MaxLimits)}
+	return &Store{key: c.DigestKey, epoch: c.Epoch, limits: newNumbering(c.MaxLimits)}
 }
 
 // Digest returns the identity of key under rule in this store.
@@ -90,12 +94,13 @@ func (s *Store) take(terms []term, d Digest, n, now int64) Verdict {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 
+	m := moment{now, satAdd(s.epoch, now)}
 	var space [MaxLimits]account
 	accounts := space[:len(terms)]
 	for i := range terms {
-		s.open(&accounts[i], &sh.table, &terms[i], d, now)
+		s.open(&accounts[i], &sh.table, &terms[i], d, m)
 	}
-	v := settle(terms, accounts, uint64(n))
+	v := settle(terms, accounts, uint64(n), m)
 	if v.Allowed && n > 0 && !s.close(accounts, &sh.table, terms, d, now) {
 		return Verdict{Degraded: true, RetryAfter: fullRetry}
 	}

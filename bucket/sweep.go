@@ -53,7 +53,7 @@ func (s *Store) sweepSlice(now int64) (looked, gone int, done bool) {
 		switch e := &t.slots[i]; {
 		case e.limit == 0:
 			i++
-		case e.state.full(now):
+		case e.state().full(now):
 			t.remove(i) // and look again: another entry may have moved here
 			gone++
 		default:

@@ -12,6 +12,9 @@ import (
 // algorithm, count, per and burst.
 const termBytes = 8 + 1 + 8 + 8 + 8
 
+// alignedBit is set in the byte of the algorithm where windows are aligned.
+const alignedBit = 1 << 7
+
 var errRuleEncoding = errors.New("bucket: malformed encoding of a rule")
 
 // AppendBinary appends what the owner of a key needs to decide by this rule:
@@ -38,7 +41,8 @@ func DecodeRule(b []byte) (*Rule, error) {
 	r := &Rule{wire: string(b)}
 	for ; len(b) > 0; b = b[termBytes:] {
 		l := Limit{
-			Algorithm: Algorithm(b[8]),
+			Algorithm: Algorithm(b[8] &^ alignedBit),
+			Aligned:   b[8]&alignedBit != 0,
 			Count:     int64(binary.BigEndian.Uint64(b[9:])),
 			Per:       time.Duration(binary.BigEndian.Uint64(b[17:])),
 			Burst:     int64(binary.BigEndian.Uint64(b[25:])),
@@ -59,7 +63,11 @@ func DecodeRule(b []byte) (*Rule, error) {
 func appendTerms(b []byte, terms []term) []byte {
 	for _, t := range terms {
 		b = binary.BigEndian.AppendUint64(b, t.id)
-		b = append(b, byte(t.algorithm))
+		kind := byte(t.algorithm)
+		if t.numbers.aligned {
+			kind |= alignedBit
+		}
+		b = append(b, kind)
 		b = binary.BigEndian.AppendUint64(b, uint64(t.count))
 		b = binary.BigEndian.AppendUint64(b, uint64(t.per))
 		b = binary.BigEndian.AppendUint64(b, uint64(t.numbers.burst))

@@ -106,7 +106,7 @@ func TestDecodeRuleRefuses(t *testing.T) {
 		"a byte too many":      append(slices.Clone(good), 0),
 		"a limit and a half":   two[:len(two)-len(good)/2],
 		"nine limits":          nine,
-		"an unknown algorithm": with(8, 1),
+		"an unknown algorithm": with(8, 9),
 		"a negative count":     with(9, 0x80),
 		"a negative window":    with(17, 0x80),
 		"no window":            with(17, 0, 0, 0, 0, 0, 0, 0, 0),

@@ -1,0 +1,208 @@
+package bucket
+
+import (
+	"math/big"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// drawTerm draws a limit of any algorithm, from tiny to huge and awkward.
+func drawTerm(t *rapid.T) term {
+	per := rapid.OneOf(
+		rapid.Int64Range(1, 50),
+		rapid.SampledFrom([]int64{1009, int64(time.Second), int64(time.Hour), 360 * 24 * int64(time.Hour)}),
+	).Draw(t, "per")
+	l := Limit{
+		Algorithm: rapid.SampledFrom([]Algorithm{TokenBucket, LeakyBucket, FixedWindow, SlidingWindow}).Draw(t, "algorithm"),
+		Count:     rapid.OneOf(rapid.Int64Range(1, 20), rapid.Int64Range(1, maxSliding)).Draw(t, "count"),
+		Per:       time.Duration(per),
+	}
+	if l.Algorithm.windows() > 0 {
+		l.Aligned = rapid.Bool().Draw(t, "aligned")
+	} else {
+		l.Burst = rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(1, 30)).Draw(t, "burst")
+	}
+	if err := l.validate(); err != nil {
+		t.Fatal(err)
+	}
+	return newTerm(1, l.numbers())
+}
+
+func (t *term) drawHit(rt *rapid.T) uint64 {
+	most := uint64(t.numbers.burst)
+	return rapid.OneOf(rapid.Just(uint64(1)), rapid.Uint64Range(0, min(most, 5)), rapid.Uint64Range(0, most)).Draw(rt, "n")
+}
+
+// drawGap draws a time to pass that is of the order of what the limit counts in.
+func (t *term) drawGap(rt *rapid.T) int64 {
+	per := t.numbers.per
+	return rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, 3),
+		rapid.Int64Range(0, max(1, per/max(1, t.numbers.count))), rapid.Int64Range(0, per), rapid.Int64Range(0, 3*per)).Draw(rt, "gap")
+}
+
+const epoch = 1_790_000_000_123_456_789
+
+func at(now int64) moment { return moment{now, epoch + now} }
+
+// Whatever the algorithm: what fits is what remains, a wait is exact, a refusal
+// changes nothing, and a state that is whole is as good as none.
+func TestLawsOfEveryAlgorithm(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		term := drawTerm(rt)
+		var s State
+		now := rapid.Int64Range(0, 1<<40).Draw(rt, "start")
+		for range 40 {
+			now += term.drawGap(rt)
+			n := term.drawHit(rt)
+			before, reset := term.left(s, now)
+			checkReset(rt, &term, s, now, before, reset)
+			next, wait := term.take(s, n, at(now))
+			if fits := int64(n) <= before; fits != (wait == 0) {
+				rt.Fatalf("%+v: %d of %d remaining, wait %d", term.numbers, n, before, wait)
+			}
+			if wait == 0 {
+				if after, _ := term.left(next, now); after != before-int64(n) {
+					rt.Fatalf("%+v: %d left after %d of %d", term.numbers, after, n, before)
+				}
+				s = next
+				continue
+			}
+			if _, again := term.take(s, n, at(now+wait)); again != 0 {
+				rt.Fatalf("%+v: %d tokens must wait %d more after waiting %d", term.numbers, n, again, wait)
+			}
+			if _, again := term.take(s, n, at(now+wait-1)); again == 0 {
+				rt.Fatalf("%+v: %d tokens pass a nanosecond before %d", term.numbers, n, wait)
+			}
+		}
+	})
+}
+
+func checkReset(rt *rapid.T, term *term, s State, now, remaining, reset int64) {
+	whole := term.numbers.burst
+	if s.full(now) && (remaining != whole || reset != 0) {
+		rt.Fatalf("%+v: a full state has %d left and %d to wait", term.numbers, remaining, reset)
+	}
+	if left, _ := term.left(s, now+reset); left != whole {
+		rt.Fatalf("%+v: %d of %d left when it should be whole", term.numbers, left, whole)
+	}
+	if reset == 0 {
+		return
+	}
+	if left, _ := term.left(s, now+reset-1); left == whole {
+		rt.Fatalf("%+v: whole a nanosecond before %d", term.numbers, reset)
+	}
+}
+
+// Copies of a state that went different ways merge to one that knows at least
+// what each of them does, in whatever order they meet.
+func TestMergeOfEveryAlgorithm(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		term := drawTerm(rt)
+		var copies [3]State
+		now := rapid.Int64Range(0, 1<<40).Draw(rt, "start")
+		for range 20 {
+			now += term.drawGap(rt)
+			i := rapid.IntRange(0, 2).Draw(rt, "copy")
+			if next, wait := term.take(copies[i], term.drawHit(rt), at(now)); wait == 0 {
+				copies[i] = next
+			}
+			if j := rapid.IntRange(0, 5).Draw(rt, "sync"); j < 3 {
+				copies[i] = term.algorithm.Merge(copies[i], copies[j])
+			}
+			checkMerge(rt, &term, copies, now)
+		}
+	})
+}
+
+func checkMerge(rt *rapid.T, term *term, c [3]State, now int64) {
+	m := term.algorithm.Merge
+	ab := m(c[0], c[1])
+	if ab != m(c[1], c[0]) || m(ab, c[2]) != m(c[0], m(c[1], c[2])) || m(ab, ab) != ab || m(ab, c[0]) != ab {
+		rt.Fatalf("%+v: merging %+v depends on the order", term.numbers, c)
+	}
+}
+
+// windowModel is the obviously right counterpart of the windows: every hit is kept.
+type windowModel struct {
+	term *term
+	hits []struct {
+		window int64
+		n      uint64
+	}
+	start int64 // of window 0
+	begun bool
+}
+
+// window is the number of the window that now is in, and how far in it is.
+func (m *windowModel) window(now int64) (k, into int64) {
+	per := m.term.numbers.per
+	k = (now - m.start) / per
+	return k, now - m.start - k*per
+}
+
+// admit decides by the definition, in rational numbers.
+func (m *windowModel) admit(n uint64, now int64) bool {
+	per := m.term.numbers.per
+	if k, _ := m.window(now); !m.begun || k >= m.term.algorithm.windows() && m.last() < k-m.term.algorithm.windows()+1 {
+		m.hits, m.begun, m.start = nil, true, now
+		if m.term.numbers.aligned {
+			m.start -= (epoch + now) % per
+		}
+	}
+	k, into := m.window(now)
+	weight := new(big.Rat)
+	for _, h := range m.hits {
+		share := new(big.Rat)
+		switch {
+		case h.window == k:
+			share.SetInt64(1)
+		case h.window == k-1 && m.term.algorithm == SlidingWindow:
+			share.SetFrac64(per-into, per)
+		}
+		weight.Add(weight, share.Mul(share, new(big.Rat).SetInt(new(big.Int).SetUint64(h.n))))
+	}
+	weight.Add(weight, new(big.Rat).SetInt(new(big.Int).SetUint64(n)))
+	if weight.Cmp(big.NewRat(m.term.numbers.count, 1)) > 0 {
+		return false
+	}
+	if n > 0 {
+		m.hits = append(m.hits, struct {
+			window int64
+			n      uint64
+		}{k, n})
+	}
+	return true
+}
+
+// last is the number of the last window with a hit.
+func (m *windowModel) last() int64 {
+	if len(m.hits) == 0 {
+		return -1 << 62
+	}
+	return m.hits[len(m.hits)-1].window
+}
+
+func TestWindowsAgreeWithTheirDefinition(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		term := drawTerm(rt)
+		if !term.windowed() {
+			return
+		}
+		m := windowModel{term: &term}
+		var s State
+		now := rapid.Int64Range(0, 1<<40).Draw(rt, "start")
+		for range 60 {
+			now += term.drawGap(rt)
+			n := max(1, term.drawHit(rt))
+			next, wait := term.take(s, n, at(now))
+			if want := m.admit(n, now); want != (wait == 0) {
+				rt.Fatalf("%+v at %d: %d tokens: wait %d, the definition says %v", term.numbers, now, n, wait, want)
+			}
+			if wait == 0 {
+				s = next
+			}
+		}
+	})
+}
