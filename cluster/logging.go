@@ -13,7 +13,8 @@ func gossipLogger(l *slog.Logger) *log.Logger {
 }
 
 // gossipLog turns the lines of memberlist, "[WARN] memberlist: ...", into
-// records of the same level.
+// records of the same level. Its errors are no more than warnings here: a peer
+// that can't be reached is nothing to wake somebody for.
 type gossipLog struct{ log *slog.Logger }
 
 func (g gossipLog) Write(line []byte) (int, error) {
@@ -22,8 +23,8 @@ func (g gossipLog) Write(line []byte) (int, error) {
 		"[DEBUG] ": slog.LevelDebug,
 		"[INFO] ":  slog.LevelInfo,
 		"[WARN] ":  slog.LevelWarn,
-		"[ERR] ":   slog.LevelError,
-		"[ERROR] ": slog.LevelError,
+		"[ERR] ":   slog.LevelWarn,
+		"[ERROR] ": slog.LevelWarn,
 	} {
 		if rest, ok := bytes.CutPrefix(text, []byte(prefix)); ok {
 			level, text = l, rest

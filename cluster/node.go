@@ -73,11 +73,13 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	}
 	key := c.digestKey()
 	background, cancel := context.WithCancel(context.Background())
+	started := time.Now()
+	stores := bucket.StoreConfig{DigestKey: key, Epoch: started.UnixNano()}
 	n := &Node{
 		config:  c,
-		started: time.Now(),
-		store:   bucket.NewStore(bucket.StoreConfig{DigestKey: key}),
-		shares:  bucket.NewStore(bucket.StoreConfig{DigestKey: key}),
+		started: started,
+		store:   bucket.NewStore(stores),
+		shares:  bucket.NewStore(stores),
 		hello:   transport.Hello{Cluster: c.Cluster, Fingerprint: key.Fingerprint()},
 		cancel:  cancel,
 	}

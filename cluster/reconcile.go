@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -45,19 +46,24 @@ type reconciler struct {
 	visit int64            // when to join a random seed again
 }
 
-// round looks who is there, and joins whom it misses.
+// round looks who is there, and joins whom it misses, all at once: an address
+// where nothing answers takes memberlist's TCPTimeout.
 func (r *reconciler) round(ctx context.Context) {
 	g, now := r.node.gossip, r.node.now()
 	r.look(now)
 	seeds := slices.DeleteFunc(resolve(ctx, r.node.config.Seeds), func(a string) bool { return a == g.address() })
-	for _, address := range r.missing(seeds, now) {
-		if ctx.Err() != nil {
-			return
-		}
-		if _, err := g.list.Join([]string{address}); err != nil {
-			r.node.config.Log.Debug("can't join", "address", address, "error", err)
-		}
+	if ctx.Err() != nil {
+		return
 	}
+	var wg sync.WaitGroup
+	for _, address := range r.missing(seeds, now) {
+		wg.Go(func() {
+			if _, err := g.list.Join([]string{address}); err != nil {
+				r.node.config.Log.Debug("can't join", "address", address, "error", err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // look notes who is there at now, and forgets those who haven't been for long.

@@ -21,6 +21,9 @@
 // nearest to refusing, with the tokens that remain and the seconds until there
 // are more.
 //
+// Under a leaky bucket a request that may pass waits for its turn before it
+// reaches the handler, unless the client goes away meanwhile.
+//
 // A request over the limit gets 429 (RFC 6585) with Retry-After in whole
 // seconds, rounded up, after which the same request can pass; a problem document
 // (RFC 9457) that names the limit; and Cache-Control: no-store. It has Retry-After
@@ -36,6 +39,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/shoal-dev/shoal/bucket"
 )
@@ -93,10 +97,27 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 	m.fields.set(w.Header(), d)
 	switch {
 	case d.Allowed:
-		next.ServeHTTP(w, r)
+		if wait(r.Context(), d.Delay) {
+			next.ServeHTTP(w, r)
+		}
 	case d.Degraded && m.rule.FailurePolicy() == bucket.Deny:
 		unavailable().write(w, r)
 	default:
 		exceeded(d.Limit).write(w, r)
+	}
+}
+
+// wait waits for a request's turn; it reports false if its client has gone.
+func wait(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }

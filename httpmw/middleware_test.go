@@ -50,10 +50,10 @@ func TestStories(t *testing.T) {
 			{20 * s, ok, `"3 per 1 minute";r=0;t=20`, ""}, // refusals took nothing
 			{500 * s, ok, `"3 per 1 minute";r=2;t=20`, ""},
 		}},
-		{"waits are rounded up", []bucket.Limit{{Count: 7, Per: time.Minute, Burst: 1}}, `"7 per 1 minute";q=7;w=60`, []exchange{
-			{0, ok, `"7 per 1 minute";r=0;t=9`, ""},
-			{0, 429, `"7 per 1 minute";r=0;t=9`, "9"}, // 8.57 s
-			{9 * s, ok, `"7 per 1 minute";r=0;t=9`, ""},
+		{"waits are rounded up", []bucket.Limit{{Count: 7, Per: time.Minute, Burst: 1}}, `"7 per 1 minute burst 1";q=7;w=60`, []exchange{
+			{0, ok, `"7 per 1 minute burst 1";r=0;t=9`, ""},
+			{0, 429, `"7 per 1 minute burst 1";r=0;t=9`, "9"}, // 8.57 s
+			{9 * s, ok, `"7 per 1 minute burst 1";r=0;t=9`, ""},
 		}},
 		{"nothing may pass", []bucket.Limit{{Count: 0, Per: time.Hour}}, `"0 per 1 hour";q=0;w=3600`, []exchange{
 			{0, 429, `"0 per 1 hour";r=0`, never},
@@ -92,8 +92,8 @@ func TestStories(t *testing.T) {
 			{0, ok, `"large";r=999999999999998;t=1`, ""},
 		}},
 		{"the longest window", []bucket.Limit{{Count: math.MaxInt64, Per: math.MaxInt64, Burst: 1}},
-			`"9223372036854775807 per 2562047h47m16.854775807s";q=999999999999999;w=9223372037`, []exchange{
-				{0, ok, `"9223372036854775807 per 2562047h47m16.854775807s";r=0;t=1`, ""},
+			`"9223372036854775807 per 2562047h47m16.854775807s burst 1";q=999999999999999;w=9223372037`, []exchange{
+				{0, ok, `"9223372036854775807 per 2562047h47m16.854775807s burst 1";r=0;t=1`, ""},
 			}},
 	} {
 		t.Run(story.name, func(t *testing.T) {

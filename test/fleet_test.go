@@ -311,21 +311,54 @@ func (l *traffic) stop() answers {
 
 type answers []answer
 
-// where returns those that match.
-func (as answers) where(match func(a answer) bool) answers {
-	return slices.DeleteFunc(slices.Clone(as), func(a answer) bool { return !match(a) })
+// where returns those that match all of the conditions.
+func (as answers) where(conditions ...func(answer) bool) answers {
+	return slices.DeleteFunc(slices.Clone(as), func(a answer) bool {
+		return slices.ContainsFunc(conditions, func(holds func(answer) bool) bool { return !holds(a) })
+	})
 }
 
+func failed(a answer) bool   { return a.err != nil }
 func degraded(a answer) bool { return a.Degraded }
-func decided(a answer) bool  { return !a.Degraded }
+func decided(a answer) bool  { return a.err == nil && !a.Degraded }
 func allowed(a answer) bool  { return a.Allowed }
 
 func about(key string) func(answer) bool { return func(a answer) bool { return a.key == key } }
+
 func from(rs ...*replica) func(answer) bool {
 	return func(a answer) bool { return slices.Contains(rs, a.from) }
 }
+
+// between matches calls that began and ended in that time.
 func between(since, until time.Time) func(answer) bool {
 	return func(a answer) bool { return !a.sent.Before(since) && a.sent.Add(a.took).Before(until) }
+}
+
+func since(t time.Time) func(answer) bool {
+	return func(a answer) bool { return !a.sent.Before(t) }
+}
+
+// bounded fails the test unless in every interval, of length t say, at most
+// Capacity + t·Count/Per + extra of the calls began and ended. They are of one
+// key, cost one token each and were allowed.
+func (as answers) bounded(f *fleet, l bucket.Limit, extra int64) {
+	f.Helper()
+	ends := slices.Clone(as)
+	slices.SortFunc(ends, func(a, b answer) int { return a.sent.Add(a.took).Compare(b.sent.Add(b.took)) })
+	for _, first := range as {
+		passed := int64(0)
+		for _, a := range ends {
+			if a.sent.Before(first.sent) {
+				continue
+			}
+			passed++
+			t := int64(a.sent.Add(a.took).Sub(first.sent))
+			if more := passed - l.Capacity() - extra; more > 0 && more*int64(l.Per) > t*l.Count {
+				f.Errorf("%d of %q passed in %v; at most %d and %v may", passed, a.key, time.Duration(t), l.Capacity()+extra, l)
+				return
+			}
+		}
+	}
 }
 
 // logbook keeps what one replica logs.

@@ -20,8 +20,6 @@ const (
 	lastBackoff  = time.Second
 )
 
-var noVerdict bucket.Verdict
-
 // connect keeps a stream to the peer: it opens one, reads it until it breaks,
 // and tries again, at once the first time and then after a delay that grows.
 func (p *Peer) connect(ctx context.Context) {
@@ -121,7 +119,7 @@ func (p *Peer) broken() {
 	p.turn(connecting, nil)
 	for _, b := range p.flights {
 		for _, c := range b.calls {
-			c.end(noVerdict, ErrUnavailable)
+			c.end(bucket.Verdict{}, ErrUnavailable)
 		}
 	}
 	p.flights, p.inFlight, p.unanswered = nil, 0, 0

@@ -39,6 +39,7 @@ func TestSilentOwner(t *testing.T) {
 				}
 				wg.Wait()
 
+				time.Sleep(2 * time.Millisecond) // calls end a little early
 				w.net.HealAll()
 				w.took(roundTrip, 2*roundTrip, func() { w.ask(peer, 1) })
 				if n := owner.decided.Load(); n != 2 {

@@ -21,10 +21,7 @@ const (
 	ruleHeader    = 2
 )
 
-var (
-	be           = binary.BigEndian
-	errMalformed = errors.New("transport: malformed frame")
-)
+var errMalformed = errors.New("transport: malformed frame")
 
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errMalformed, fmt.Sprintf(format, args...))
@@ -107,24 +104,24 @@ func (b *batch) reset(budget int) {
 func (b *batch) encode(buf []byte, now int64) {
 	f := buf[envelopeBytes:]
 	f[0], f[1] = version, kindHits
-	be.PutUint16(f[2:], uint16(len(b.calls)))
-	be.PutUint64(f[4:], b.first)
-	be.PutUint64(f[12:], uint64(now))
-	be.PutUint16(f[20:], hitBytes)
-	be.PutUint16(f[22:], uint16(len(b.rules)))
+	binary.BigEndian.PutUint16(f[2:], uint16(len(b.calls)))
+	binary.BigEndian.PutUint64(f[4:], b.first)
+	binary.BigEndian.PutUint64(f[12:], uint64(now))
+	binary.BigEndian.PutUint16(f[20:], hitBytes)
+	binary.BigEndian.PutUint16(f[22:], uint16(len(b.rules)))
 	f = f[requestHeader:]
 	for _, r := range b.rules {
-		be.PutUint16(f, uint16(r.BinarySize()))
+		binary.BigEndian.PutUint16(f, uint16(r.BinarySize()))
 		_, _ = r.AppendBinary(f[ruleHeader:ruleHeader]) // in place: there is room
 		f = f[ruleHeader+r.BinarySize():]
 	}
 	for _, c := range b.calls {
-		be.PutUint64(f[0:], c.hit.Digest.Hi)
-		be.PutUint64(f[8:], c.hit.Digest.Lo)
-		be.PutUint64(f[16:], uint64(c.hit.Tokens))
-		be.PutUint32(f[24:], microseconds(c.expire-now))
-		be.PutUint16(f[28:], c.rule)
-		be.PutUint16(f[30:], 0)
+		binary.BigEndian.PutUint64(f[0:], c.hit.Digest.Hi)
+		binary.BigEndian.PutUint64(f[8:], c.hit.Digest.Lo)
+		binary.BigEndian.PutUint64(f[16:], uint64(c.hit.Tokens))
+		binary.BigEndian.PutUint32(f[24:], microseconds(c.expire-now))
+		binary.BigEndian.PutUint16(f[28:], c.rule)
+		binary.BigEndian.PutUint16(f[30:], 0)
 		f = f[hitBytes:]
 	}
 	seal(buf)
@@ -158,21 +155,21 @@ func (r *request) parse(b []byte, rules *ruleCache) error {
 	if f[0] != version || f[1] != kindHits {
 		return malformed("version %d, kind %d", f[0], f[1])
 	}
-	r.count = int(be.Uint16(f[2:]))
-	r.first = be.Uint64(f[4:])
-	r.sent = int64(be.Uint64(f[12:]))
-	r.stride = int(be.Uint16(f[20:]))
-	places := int(be.Uint16(f[22:]))
+	r.count = int(binary.BigEndian.Uint16(f[2:]))
+	r.first = binary.BigEndian.Uint64(f[4:])
+	r.sent = int64(binary.BigEndian.Uint64(f[12:]))
+	r.stride = int(binary.BigEndian.Uint16(f[20:]))
+	places := int(binary.BigEndian.Uint16(f[22:]))
 	f = f[requestHeader:]
 	if r.count == 0 || r.count > maxFrameHits || r.stride < hitBytes || places > maxFrameRules {
 		return malformed("%d hits of %d bytes with %d rules", r.count, r.stride, places)
 	}
 	r.rules = r.rules[:0]
 	for range places {
-		if len(f) < ruleHeader || len(f)-ruleHeader < int(be.Uint16(f)) {
+		if len(f) < ruleHeader || len(f)-ruleHeader < int(binary.BigEndian.Uint16(f)) {
 			return malformed("a rule goes beyond the end")
 		}
-		end := ruleHeader + int(be.Uint16(f))
+		end := ruleHeader + int(binary.BigEndian.Uint16(f))
 		rule, err := rules.get(f[ruleHeader:end])
 		if err != nil {
 			return err
@@ -190,14 +187,14 @@ func (r *request) parse(b []byte, rules *ruleCache) error {
 // hit reads the i-th hit and the time that its caller had left when it was sent.
 func (r *request) hit(i int) (Hit, time.Duration, error) {
 	f := r.hits[i*r.stride:]
-	rule := int(be.Uint16(f[28:]))
+	rule := int(binary.BigEndian.Uint16(f[28:]))
 	if rule >= len(r.rules) {
 		return Hit{}, 0, malformed("rule %d of %d", rule, len(r.rules))
 	}
 	h := Hit{
-		Digest: bucket.Digest{Hi: be.Uint64(f[0:]), Lo: be.Uint64(f[8:])},
+		Digest: bucket.Digest{Hi: binary.BigEndian.Uint64(f[0:]), Lo: binary.BigEndian.Uint64(f[8:])},
 		Rule:   r.rules[rule],
-		Tokens: int64(be.Uint64(f[16:])),
+		Tokens: int64(binary.BigEndian.Uint64(f[16:])),
 	}
-	return h, time.Duration(be.Uint32(f[24:])) * time.Microsecond, nil
+	return h, time.Duration(binary.BigEndian.Uint32(f[24:])) * time.Microsecond, nil
 }

@@ -130,12 +130,21 @@ func (l *link) reply(frame []byte) []byte {
 }
 
 func echoed(h Hit) bucket.Verdict {
-	return bucket.Verdict{
-		Allowed:    h.Digest.Lo%2 == 0,
-		Limit:      uint8(h.Digest.Lo % bucket.MaxLimits),
-		Remaining:  int64(h.Digest.Lo),
-		RetryAfter: time.Duration(h.Tokens),
+	return waiting(bucket.Verdict{
+		Allowed:   h.Digest.Lo%2 == 0,
+		Limit:     uint8(h.Digest.Lo % bucket.MaxLimits),
+		Remaining: int64(h.Digest.Lo),
+	}, time.Duration(h.Tokens))
+}
+
+// waiting adds a wait, of the kind that the verdict can have.
+func waiting(v bucket.Verdict, wait time.Duration) bucket.Verdict {
+	if v.Allowed {
+		v.Delay = wait
+	} else {
+		v.RetryAfter = wait
 	}
+	return v
 }
 
 // follow is what the peer does with one stream.
@@ -187,7 +196,7 @@ func TestNoLostWakeUp(t *testing.T) {
 					for caller := range callers {
 						wg.Go(func() {
 							for n := range max(2, 1000/callers) {
-								askEcho(t, p, Hit{bucket.Digest{Lo: uint64(caller*10_000 + n)}, testRule, 1}, time.Hour)
+								askEcho(t, p, hit(caller*10_000+n), time.Hour)
 							}
 						})
 					}
@@ -279,7 +288,7 @@ func anyInterleaving(t *testing.T, seed uint64) {
 		rng := rand.New(rand.NewPCG(seed, uint64(caller)+1))
 		wg.Go(func() {
 			for n := range hits {
-				h := Hit{bucket.Digest{Lo: uint64(caller*1000 + n)}, rules[rng.IntN(len(rules))], rng.Int64N(100)}
+				h := Hit{Digest: bucket.Digest{Lo: uint64(caller*1000 + n)}, Rule: rules[rng.IntN(len(rules))], Tokens: rng.Int64N(100)}
 				switch err := askEcho(t, p, h, time.Duration(rng.IntN(int(60*ms))), ErrDeadline, ErrUnavailable); err {
 				case nil:
 					ended[0].Add(1)

@@ -109,7 +109,7 @@ func (p *Peer) drop(s peerState, err error) {
 	defer p.mu.Unlock()
 	p.turn(s, nil)
 	for _, c := range p.queue {
-		c.end(noVerdict, err)
+		c.end(bucket.Verdict{}, err)
 	}
 	clear(p.queue)
 	p.queue = p.queue[:0]

@@ -1,6 +1,10 @@
 package transport
 
-import "runtime"
+import (
+	"runtime"
+
+	"github.com/shoal-dev/shoal/bucket"
+)
 
 // enqueue queues a call, and sends the queue if the stream is free. The call
 // ends some time after, unless an error is returned.
@@ -86,7 +90,7 @@ func (p *Peer) send(b *batch) {
 	p.mu.Lock()
 	if p.stream != stream {
 		for _, c := range b.calls {
-			c.end(noVerdict, ErrUnavailable)
+			c.end(bucket.Verdict{}, ErrUnavailable)
 		}
 		return
 	}

@@ -158,7 +158,7 @@ func TestCollect(t *testing.T) {
 				c.done = make(chan struct{}, 1)
 				if rng.IntN(10) == 0 {
 					ended[c] = true
-					c.end(noVerdict, ErrDeadline)
+					c.end(bucket.Verdict{}, ErrDeadline)
 				}
 			}
 			p.queue = append(p.queue, calls...)
@@ -210,7 +210,7 @@ func TestPoolTakesAnsweredCallsOnly(t *testing.T) {
 	var pool callPool
 	for range 1000 {
 		c := pool.get(hit(1), 1)
-		c.end(noVerdict, ErrDeadline)
+		c.end(bucket.Verdict{}, ErrDeadline)
 		<-c.done
 		pool.put(c)
 		if again := pool.get(hit(2), 2); again == c {

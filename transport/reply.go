@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/shoal-dev/shoal/bucket"
@@ -23,10 +24,10 @@ func replySize(count int) int { return envelopeBytes + replyHeader + count*verdi
 func beginReply(buf []byte, first uint64, count int) {
 	f := buf[envelopeBytes:]
 	f[0], f[1] = version, kindReply
-	be.PutUint16(f[2:], uint16(count))
-	be.PutUint64(f[4:], first)
-	be.PutUint16(f[12:], verdictBytes)
-	be.PutUint16(f[14:], 0)
+	binary.BigEndian.PutUint16(f[2:], uint16(count))
+	binary.BigEndian.PutUint64(f[4:], first)
+	binary.BigEndian.PutUint16(f[12:], verdictBytes)
+	binary.BigEndian.PutUint16(f[14:], 0)
 	seal(buf)
 }
 
@@ -43,10 +44,10 @@ func putVerdict(f []byte, v bucket.Verdict) {
 	if v.Degraded {
 		status |= statusDegraded
 	}
-	be.PutUint32(f, uint32(status)<<24|uint32(v.Limit)<<16)
-	be.PutUint64(f[4:], uint64(v.Remaining))
-	be.PutUint64(f[12:], uint64(v.RetryAfter))
-	be.PutUint64(f[20:], uint64(v.ResetAfter))
+	binary.BigEndian.PutUint32(f, uint32(status)<<24|uint32(v.Limit)<<16)
+	binary.BigEndian.PutUint64(f[4:], uint64(v.Remaining))
+	binary.BigEndian.PutUint64(f[12:], uint64(max(v.RetryAfter, v.Delay))) // one of them is 0
+	binary.BigEndian.PutUint64(f[20:], uint64(v.ResetAfter))
 }
 
 func putDropped(f []byte) {
@@ -73,9 +74,9 @@ func (r *reply) parse(b []byte) error {
 	if f[0] != version || f[1] != kindReply {
 		return malformed("version %d, kind %d", f[0], f[1])
 	}
-	r.count = int(be.Uint16(f[2:]))
-	r.first = be.Uint64(f[4:])
-	r.stride = int(be.Uint16(f[12:]))
+	r.count = int(binary.BigEndian.Uint16(f[2:]))
+	r.first = binary.BigEndian.Uint64(f[4:])
+	r.stride = int(binary.BigEndian.Uint16(f[12:]))
 	r.verdicts = f[replyHeader:]
 	if r.stride < verdictBytes || len(r.verdicts) != r.count*r.stride {
 		return malformed("%d bytes for %d verdicts of %d", len(r.verdicts), r.count, r.stride)
@@ -90,12 +91,18 @@ func (r *reply) verdict(i int) (bucket.Verdict, error) {
 	if f[0]&statusDropped != 0 {
 		return bucket.Verdict{}, ErrDeadline
 	}
-	return bucket.Verdict{
+	v := bucket.Verdict{
 		Allowed:    f[0]&statusAllowed != 0,
 		Degraded:   f[0]&statusDegraded != 0,
 		Limit:      f[1],
-		Remaining:  max(int64(be.Uint64(f[4:])), 0),
-		RetryAfter: max(time.Duration(be.Uint64(f[12:])), 0),
-		ResetAfter: max(time.Duration(be.Uint64(f[20:])), 0),
-	}, nil
+		Remaining:  max(int64(binary.BigEndian.Uint64(f[4:])), 0),
+		ResetAfter: max(time.Duration(binary.BigEndian.Uint64(f[20:])), 0),
+	}
+	wait := max(time.Duration(binary.BigEndian.Uint64(f[12:])), 0)
+	if v.Allowed {
+		v.Delay = wait
+	} else {
+		v.RetryAfter = wait
+	}
+	return v, nil
 }

@@ -24,14 +24,13 @@ func replied(first uint64, verdicts ...bucket.Verdict) []byte {
 }
 
 func randomVerdict(rng *rand.Rand) bucket.Verdict {
-	return bucket.Verdict{
+	return waiting(bucket.Verdict{
 		Allowed:    rng.IntN(2) == 0,
 		Degraded:   rng.IntN(2) == 0,
 		Limit:      uint8(rng.IntN(bucket.MaxLimits)),
 		Remaining:  rng.Int64(),
-		RetryAfter: time.Duration(rng.Int64()),
 		ResetAfter: time.Duration(rng.Int64()),
-	}
+	}, time.Duration(rng.Int64()))
 }
 
 // The bytes are those that shoal.proto describes.
@@ -75,7 +74,7 @@ func TestReplyRoundTrip(t *testing.T) {
 		for i, want := range verdicts {
 			got, err := r.verdict(i)
 			if i == dropped {
-				if !errors.Is(err, ErrDeadline) || got != noVerdict {
+				if !errors.Is(err, ErrDeadline) || got != (bucket.Verdict{}) {
 					t.Fatalf("dropped verdict %d is %+v, %v", i, got, err)
 				}
 			} else if err != nil || got != want {

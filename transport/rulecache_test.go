@@ -44,7 +44,7 @@ func TestRuleCacheIsBounded(t *testing.T) {
 
 func TestRuleCacheForgetsWhatIsWrong(t *testing.T) {
 	var c ruleCache
-	for _, encoding := range []string{"", "x", wire(testRule)[1:], strings.Repeat(wire(testRule), bucket.MaxLimits+1), wire(testRule)[:8] + "\xff" + wire(testRule)[9:]} {
+	for _, encoding := range []string{"", "x", wire(testRule)[1:], strings.Repeat(wire(testRule), bucket.MaxLimits+1), strings.Repeat("\xff", testRule.BinarySize())} {
 		if r, err := c.get([]byte(encoding)); r != nil || !errors.Is(err, errMalformed) {
 			t.Errorf("%x: %v, %v", encoding, r, err)
 		}

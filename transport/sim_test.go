@@ -145,12 +145,17 @@ func (e *echo) Decide(h transport.Hit, _ int64) bucket.Verdict {
 }
 
 func echoed(h transport.Hit) bucket.Verdict {
-	return bucket.Verdict{
+	v := bucket.Verdict{
 		Allowed:    h.Digest.Lo%2 == 0,
 		Degraded:   h.Digest.Lo%3 == 0,
 		Limit:      uint8(h.Digest.Lo),
 		Remaining:  int64(h.Digest.Lo),
-		RetryAfter: time.Duration(h.Tokens),
 		ResetAfter: time.Duration(h.Digest.Hi),
 	}
+	if wait := time.Duration(h.Tokens); v.Allowed {
+		v.Delay = wait
+	} else {
+		v.RetryAfter = wait
+	}
+	return v
 }
