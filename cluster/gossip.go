@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net"
 	"strconv"
 	"sync"
@@ -15,13 +16,21 @@ import (
 
 // gossip is a node's part in memberlist.
 type gossip struct {
-	list   *memberlist.Memberlist
-	boot   string        // memberlist's name for this boot
-	kick   chan struct{} // of capacity 1: somebody came, went or changed
-	joined atomic.Bool   // somebody else has been met
+	list    *memberlist.Memberlist
+	boot    string        // memberlist's name for this boot
+	address string        // where others reach this node's gossip
+	kick    chan struct{} // of capacity 1: somebody came, went or changed
+	joined  atomic.Bool   // somebody else has been met
 
-	mu   sync.Mutex
-	meta meta
+	mu     sync.Mutex
+	meta   meta
+	living map[string]living // by boot: all that memberlist believes alive
+}
+
+// living is what gossip has of a boot.
+type living struct {
+	meta    []byte
+	address string // of its gossip
 }
 
 // openGossip starts gossiping, alone so far. It settles what only the sockets
@@ -42,17 +51,20 @@ func openGossip(c *Config, peerPort int) (*gossip, error) {
 		_ = transport.Shutdown()
 		return nil, fmt.Errorf("cluster: can't tell at which address others reach this replica; set Config.Advertise: %w", err)
 	}
+	address := net.JoinHostPort(own.String(), strconv.Itoa(port))
 	if c.Name == "" {
-		c.Name = net.JoinHostPort(own.String(), strconv.Itoa(port))
+		c.Name = address
 	}
 	g := &gossip{
-		boot: c.Name + "/" + rand.Text(),
-		kick: make(chan struct{}, 1),
+		boot:    c.Name + "/" + rand.Text(),
+		address: address,
+		kick:    make(chan struct{}, 1),
 		meta: meta{
 			name:    c.Name,
 			epoch:   uint64(time.Now().UnixMilli()),
 			address: net.JoinHostPort(own.String(), strconv.Itoa(peerPort)),
 		},
+		living: map[string]living{},
 	}
 	g.list, err = memberlist.Create(gossipConfig(c, g, transport, own.String(), port))
 	if err != nil {
@@ -87,15 +99,17 @@ func gossipConfig(c *Config, g *gossip, t memberlist.Transport, ip string, port 
 
 // boots returns every living boot of every replica, as gossip has it.
 func (n *Node) boots() []*member {
-	nodes := n.gossip.list.Members()
-	boots := make([]*member, 0, len(nodes))
-	for _, node := range nodes {
-		m, err := decodeMeta(node.Meta)
+	n.gossip.mu.Lock()
+	all := maps.Clone(n.gossip.living)
+	n.gossip.mu.Unlock()
+	boots := make([]*member, 0, len(all))
+	for boot, l := range all {
+		m, err := decodeMeta(l.meta)
 		if err != nil {
-			n.config.Log.Warn("ignoring a member whose meta can't be read", "boot", node.Name, "address", node.Address(), "error", err)
+			n.config.Log.Warn("ignoring a member whose meta can't be read", "boot", boot, "address", l.address, "error", err)
 			continue
 		}
-		boots = append(boots, &member{meta: m, boot: node.Name, gossip: node.Address()})
+		boots = append(boots, &member{meta: m, boot: boot, gossip: l.address})
 	}
 	return boots
 }
@@ -120,9 +134,6 @@ func (g *gossip) outrank(boots []*member) error {
 	return g.list.UpdateNode(time.Second)
 }
 
-// address is where others reach this node's gossip.
-func (g *gossip) address() string { return g.list.LocalNode().Address() }
-
 // leaveTime bounds how long a leaver waits for its farewell to spread.
 const leaveTime = 2 * time.Second
 
@@ -145,9 +156,18 @@ func (g *gossip) leave(ctx context.Context) error {
 // its goroutines has gone.
 func (g *gossip) shut() { _ = g.list.Shutdown() }
 
-// notify wakes the follower. It is called under memberlist's lock, so it may do
-// nothing else.
-func (g *gossip) notify() {
+// note keeps what is said of a boot, nil if it has gone, and wakes the follower.
+// It is called under memberlist's lock, so it may do nothing else. And nowhere
+// else may a *memberlist.Node be read: memberlist writes to it under that lock,
+// also to those that Members and LocalNode return.
+func (g *gossip) note(boot string, l *living) {
+	g.mu.Lock()
+	if l != nil {
+		g.living[boot] = *l
+	} else {
+		delete(g.living, boot)
+	}
+	g.mu.Unlock()
 	select {
 	case g.kick <- struct{}{}:
 	default:
@@ -156,9 +176,9 @@ func (g *gossip) notify() {
 
 // What follows is what memberlist calls.
 
-func (g *gossip) NotifyJoin(*memberlist.Node)   { g.notify() }
-func (g *gossip) NotifyLeave(*memberlist.Node)  { g.notify() }
-func (g *gossip) NotifyUpdate(*memberlist.Node) { g.notify() }
+func (g *gossip) NotifyJoin(n *memberlist.Node)   { g.note(n.Name, &living{n.Meta, n.Address()}) }
+func (g *gossip) NotifyUpdate(n *memberlist.Node) { g.note(n.Name, &living{n.Meta, n.Address()}) }
+func (g *gossip) NotifyLeave(n *memberlist.Node)  { g.note(n.Name, nil) }
 
 func (g *gossip) NodeMeta(int) []byte {
 	g.mu.Lock()

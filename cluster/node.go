@@ -150,7 +150,7 @@ func (n *Node) GossipAddress() string {
 	if n.gossip == nil {
 		return ""
 	}
-	return n.gossip.address()
+	return n.gossip.address
 }
 
 // Member is one replica of the cluster as a node sees it.

@@ -51,7 +51,7 @@ type reconciler struct {
 func (r *reconciler) round(ctx context.Context) {
 	g, now := r.node.gossip, r.node.now()
 	r.look(now)
-	seeds := slices.DeleteFunc(resolve(ctx, r.node.config.Seeds), func(a string) bool { return a == g.address() })
+	seeds := slices.DeleteFunc(resolve(ctx, r.node.config.Seeds), func(a string) bool { return a == g.address })
 	if ctx.Err() != nil {
 		return
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -45,7 +46,7 @@ func newBalancer(l net.Listener, replicas []string, pass *pass, settled func() b
 		case "/readyz":
 			servedBy(balancerName, ready).ServeHTTP(w, r)
 		default:
-			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+			r.Body = body{http.MaxBytesReader(w, r.Body, maxBody)}
 			proxy.ServeHTTP(w, r)
 		}
 	}), log)
@@ -57,17 +58,36 @@ func failed(log *slog.Logger) func(http.ResponseWriter, *http.Request, error) {
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set(servedByHeader, balancerName)
 		var long *http.MaxBytesError
+		var unread bodyError
 		switch {
 		case errors.As(err, &long):
 			w.Header().Set("Connection", "close")
 			refuse(w, http.StatusRequestEntityTooLarge, "the body is too long")
 		case r.Context().Err() != nil: // the client has gone
 			w.WriteHeader(http.StatusBadGateway)
+		case errors.As(err, &unread):
+			w.Header().Set("Connection", "close")
+			refuse(w, http.StatusBadRequest, "the body can't be read")
 		default:
 			log.Warn("no replica answered", "path", r.URL.Path, "error", err)
 			refuse(w, http.StatusBadGateway, "no replica could be reached")
 		}
 	}
+}
+
+// body is a client's: what goes wrong with it is not the replica's fault.
+type body struct{ io.ReadCloser }
+
+type bodyError struct{ error }
+
+func (e bodyError) Unwrap() error { return e.error }
+
+func (b body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		err = bodyError{err}
+	}
+	return n, err
 }
 
 // close answers the requests under way.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"log/slog"
@@ -82,6 +83,28 @@ func TestBalancerForwards(t *testing.T) {
 	a := newClient(t, "").get(b.url()+"/a%2Fb?limit=1/hour;%zz", "X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1")
 	if want := `["127.0.0.1"] [] "/a%2Fb?limit=1/hour;%zz"`; a.body != want {
 		t.Errorf("the replica got %s, want %s", a.body, want)
+	}
+}
+
+// A body that breaks off or makes no sense is the client's fault.
+func TestBalancerBlamesTheClient(t *testing.T) {
+	t.Parallel()
+	b, _ := newTestBalancer(t, 1, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+	conn, err := net.Dial("tcp", b.server.address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST /test HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 400 || resp.Header.Get("X-Served-By") != "balancer" {
+		t.Errorf("%d by %q, want 400", resp.StatusCode, resp.Header.Get("X-Served-By"))
 	}
 }
 
