@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/transport"
+)
+
+// peerOnly is Shoal's transport without its cluster.
+type peerOnly struct{}
+
+func (peerOnly) serve() (address string, stop func(), err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	server := transport.NewServer(newDecider(), transport.Hello{})
+	go func() { _ = server.Serve(l) }()
+	return l.Addr().String(), server.Close, nil
+}
+
+func (peerOnly) connect(ctx context.Context, address string, keys int) (asker, error) {
+	a := &peerAsker{decider: newDecider(), rule: benchRule(), keys: make([]string, keys)}
+	for i := range a.keys {
+		a.keys[i] = keyName(i)
+	}
+	var d net.Dialer
+	a.peer = transport.Dial(transport.PeerConfig{
+		Address: address,
+		Dial:    func(ctx context.Context, to string) (net.Conn, error) { return d.DialContext(ctx, "tcp", to) },
+		Now:     a.Now,
+	})
+	if err := retry(ctx, func() error { return a.ask(0) }); err != nil {
+		a.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+type peerAsker struct {
+	decider // for its clock and its digests
+	peer    *transport.Peer
+	rule    *bucket.Rule
+	keys    []string
+}
+
+// hitTimeout is that of cluster.Node.Take.
+const hitTimeout = int64(48 * time.Millisecond)
+
+func (a *peerAsker) ask(i int) error {
+	hit := transport.Hit{Digest: a.store.Digest(a.rule, a.keys[i]), Rule: a.rule, Tokens: 1}
+	v, err := a.peer.Ask(hit, a.Now()+hitTimeout)
+	if err != nil {
+		return err
+	}
+	if !v.Allowed {
+		return errRefused
+	}
+	return nil
+}
+
+func (a *peerAsker) check() error { return nil }
+
+func (a *peerAsker) close() { a.peer.Close() }
