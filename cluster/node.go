@@ -190,7 +190,9 @@ const (
 )
 
 // Ready reports whether the node should be sent traffic: it has joined the
-// cluster, or found nobody to join for 3 s, and its view has settled. A node
+// cluster, or found nobody to join for 3 s, its view has settled, and it has
+// tried to connect to everybody in it. That a peer can't be reached makes no node
+// unready: its failure would spread. A node
 // whose name a newer one has taken is not ready.
 func (n *Node) Ready() bool {
 	if n.closing.Load() || n.gossip == nil {
@@ -199,7 +201,7 @@ func (n *Node) Ready() bool {
 	now := n.now()
 	formed := n.gossip.joined.Load() || len(n.config.Seeds) == 0 || now >= int64(formTime)
 	settled := now-n.changed.Load() >= int64(settleTime)
-	return formed && settled && n.view.Load().boot(n.gossip.boot) != nil
+	return formed && settled && n.view.Load().usable(n.gossip.boot)
 }
 
 // Close leaves the cluster, tells the others, and waits until every goroutine

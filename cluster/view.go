@@ -70,6 +70,13 @@ func (v *view) boot(name string) *member {
 	return nil
 }
 
+// usable reports whether the node of that boot is in the view, and has tried the
+// way to every other.
+func (v *view) usable(boot string) bool {
+	untried := func(m *member) bool { return m.peer != nil && !m.peer.Tried() }
+	return v.boot(boot) != nil && !slices.ContainsFunc(v.members, untried)
+}
+
 // close closes the way to every peer.
 func (v *view) close() {
 	for _, m := range v.members {

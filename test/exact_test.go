@@ -32,6 +32,8 @@ func TestManyAskersShareOneLimitExactly(t *testing.T) {
 		{"a cost that doesn't divide the limit", "100/hour", 1, []int64{7}, 98},
 		{"all sorts of costs", "200/hour; 150/hour", 2, []int64{1, 2, 3, 5, 8, 13}, 150},
 		{"a cost that never fits", "20/hour", 1, []int64{21}, 0},
+		{"a fixed window", "50/hour fixed", 2, []int64{1}, 50},
+		{"a sliding window and a bucket", "50/hour sliding; 60/day", 2, []int64{1}, 50},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			story(t, func(f *fleet) {
@@ -120,10 +122,14 @@ func TestFiveDecideAsOne(t *testing.T) {
 		f.ready(formTime, f.replicas...)
 		oracle := f.startOn(f.net.Host("10.0.0.9"), func(c *cluster.Config) { *c = cluster.Config{} })
 		random := rand.New(rand.NewPCG(2, 3))
-		rules := make([]*bucket.Rule, 6)
-		for i, limits := range []string{"5/second", "60/minute", "3/second; 100/minute", "1/hour", "999999937/minute", "0/second; 5/second"} {
-			rules[i] = bucket.MustRule(fmt.Sprint("rule ", i), limits)
+		var rules []*bucket.Rule
+		for _, limits := range []string{
+			"5/second", "60/minute", "3/second; 100/minute", "1/hour", "999999937/minute", "0/second; 5/second",
+			"4/second leaky burst 9", "8/second fixed", "50/minute fixed aligned; 4/second", "7/second sliding",
+		} {
+			rules = append(rules, bucket.MustRule(fmt.Sprint("rule ", len(rules)), limits))
 		}
+		rules = append(rules, bucket.MustRule("rule 0", "7/second"), bucket.MustRule("rule 7", "5/second fixed")) // a deploy is under way
 		refused, remote := 0, 0
 		for i := range 4000 {
 			r, rule := f.replicas[random.IntN(5)], rules[random.IntN(len(rules))]

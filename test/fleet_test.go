@@ -105,19 +105,13 @@ func (f *fleet) startOn(host *simnet.Host, changes ...func(*cluster.Config)) *re
 	return r
 }
 
-// kill ends the program of a replica, as kill -9 does, and clears up what is left
-// of it in the test.
+// kill ends the program of a replica, as kill -9 does, and what is left of it in
+// the test: in no time, and heard by nobody.
 func (r *replica) kill() {
 	r.host.Kill()
-	r.discard()
-}
-
-// discard ends what a dead replica still does in the test: in no time, and heard
-// by nobody.
-func (r *replica) discard() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_ = r.Close(ctx) // it couldn't tell anybody
+	_ = r.Close(ctx) // which tells so
 }
 
 // replace starts a replica with the name of one that has ended.

@@ -29,10 +29,13 @@ func TestSilentOwner(t *testing.T) {
 				for i := range callers {
 					rng := rand.New(rand.NewPCG(4, uint64(i)))
 					wg.Go(func() {
-						time.Sleep(time.Duration(i%10) * time.Millisecond)
+						time.Sleep(time.Duration(i%3) * 5 * time.Millisecond)
 						left := 50 * time.Millisecond
 						if i%2 == 1 {
-							left = time.Duration(rng.IntN(int(100 * time.Millisecond)))
+							left = time.Duration(rng.IntN(20)) * 5 * time.Millisecond
+						}
+						if callers < 1000 { // else -race takes long over so many sweeps
+							left += time.Duration(rng.IntN(int(5 * time.Millisecond)))
 						}
 						w.wantDeadline(peer, i, w.now()+int64(left))
 					})

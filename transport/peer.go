@@ -34,6 +34,7 @@ type Peer struct {
 
 	mu         sync.Mutex
 	state      peerState
+	tried      bool              // the first attempt to connect has ended
 	stream     grpc.ClientStream // nil unless connected
 	queue      []*call
 	flights    []*batch // sent and not answered, oldest first
@@ -96,10 +97,18 @@ func (p *Peer) Connected() bool {
 	return p.state == connected
 }
 
+// Tried reports whether the first attempt to connect has ended, one way or the
+// other.
+func (p *Peer) Tried() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tried
+}
+
 // turn changes the state, for good if to closed. p.mu is held.
 func (p *Peer) turn(s peerState, stream grpc.ClientStream) {
 	if p.state != closed {
-		p.state, p.stream = s, stream
+		p.state, p.stream, p.tried = s, stream, true
 	}
 }
 

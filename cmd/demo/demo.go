@@ -23,7 +23,7 @@ type demoConfig struct {
 
 // hitTime is long, as nobody crashes alone in here: a machine so busy that an
 // answer takes 50 ms should not be taken for a replica that is gone.
-const hitTime = 5 * time.Second
+const hitTime = time.Second
 
 // demo is some replicas and a load balancer in one process.
 type demo struct {

@@ -33,6 +33,7 @@ type decision struct {
 	Remaining  int64    `json:"remaining"`
 	RetryAfter *float64 `json:"retry_after"` // seconds; null if no wait is long enough
 	ResetAfter *float64 `json:"reset_after"` // seconds
+	Delay      *float64 `json:"delay"`       // seconds to wait before going on, if allowed
 	Degraded   bool     `json:"degraded"`
 	Owner      string   `json:"owner"` // the replica that holds the key's state
 }
@@ -61,6 +62,7 @@ func (t try) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Remaining:  d.Remaining,
 		RetryAfter: seconds(d.RetryAfter),
 		ResetAfter: seconds(d.ResetAfter),
+		Delay:      seconds(d.Delay),
 		Degraded:   d.Degraded,
 		Owner:      t.node.Owner(rule, key),
 	})

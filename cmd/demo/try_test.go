@@ -60,6 +60,22 @@ func TestTry(t *testing.T) {
 	}
 }
 
+// How to count is part of the limit, and a queue says how long to wait.
+func TestTryDelay(t *testing.T) {
+	t.Parallel()
+	_, h := newAlone(t)
+	for place := range 3 {
+		a := ask(h, "GET", "/try?limit=6/minute+leaky")
+		var d decision
+		a.json(t, &d)
+		turn := float64(10 * place)
+		if a.status != 200 || d.Delay == nil || *d.Delay > turn || *d.Delay < turn-5 {
+			t.Errorf("place %d: %d %s", place, a.status, a.body)
+		}
+	}
+	want(t, ask(h, "GET", "/try?limit=6/minute+fixed&cost=6"), 200)
+}
+
 func TestTryRefusesNonsense(t *testing.T) {
 	t.Parallel()
 	_, h := newAlone(t)
