@@ -86,9 +86,9 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	host, port, _ := net.SplitHostPort(c.Bind)
+	_, port, _ := net.SplitHostPort(c.Bind)
 	if c.PeerBind == "" {
-		c.PeerBind = net.JoinHostPort(host, "0")
+		c.PeerBind = anyPort(c.Bind)
 	}
 	seeds := make([]string, len(c.Seeds))
 	for i, seed := range c.Seeds {
@@ -130,6 +130,9 @@ func (c Config) validate() error {
 		return errors.Join(errs...)
 	}
 	for _, f := range []struct{ field, address string }{{"Bind", c.Bind}, {"PeerBind", c.PeerBind}} {
+		if f.field == "PeerBind" && f.address == anyPort(c.Bind) {
+			continue // as right or wrong as Bind
+		}
 		if err := checkAddress(f.address); err != nil {
 			fault(f.field, "%v", err)
 		} else if !c.Insecure && !isLoopback(f.address) {
@@ -142,11 +145,20 @@ func (c Config) validate() error {
 		}
 	}
 	for i, seed := range c.Seeds {
+		host, port, _ := net.SplitHostPort(seed)
 		if err := checkAddress(seed); err != nil {
 			fault(fmt.Sprintf("Seeds[%d]", i), "%v", err)
+		} else if host == "" || port == "0" {
+			fault(fmt.Sprintf("Seeds[%d]", i), "nobody can be reached at %q; give host:port, or a host alone where Bind has a port", seed)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// anyPort is the address of any free port on the host of bind.
+func anyPort(bind string) string {
+	host, _, _ := net.SplitHostPort(bind)
+	return net.JoinHostPort(host, "0")
 }
 
 // digestKey derives the 128-bit key of the digests.

@@ -164,7 +164,7 @@ func TestOneLinkIsCut(t *testing.T) {
 		for _, r := range f.replicas {
 			questions = append(questions, question{rule, r.keyOf(rule, 0), 0})
 		}
-		load := f.load(40*time.Millisecond, f.replicas, questions...)
+		load := f.load(100*time.Millisecond, f.replicas, questions...)
 		time.Sleep(time.Second)
 		cut := time.Now()
 		f.net.Cut(asker.host, owner.host)

@@ -13,9 +13,10 @@ const (
 	// formTime is how long a cluster may take to form once the last replica is
 	// up: to meet, about 0.1 s, and for the view to have settled, 0.5 s.
 	formTime = 2 * time.Second
-	// lookTime is how long it may take to find a seed that wasn't there at
-	// first: it is called every 5 s, give or take a fifth.
-	lookTime = 6 * time.Second
+	// lookTime is how long it may take to find a seed that wasn't there for long:
+	// a call that nobody answers takes 2 s, and the next comes after 5 s, give
+	// or take a fifth.
+	lookTime = 8 * time.Second
 )
 
 func TestReplicasFindEachOther(t *testing.T) {
@@ -38,7 +39,8 @@ func TestReplicasFindEachOther(t *testing.T) {
 		{"ten at once", 10, seeds(1), 0, formTime},
 		{"one after the other", 5, seeds(1), 700 * time.Millisecond, formTime},
 		{"ten in haste", 10, seeds(2), 30 * time.Millisecond, formTime},
-		{"the only seed comes last", 5, seeds(5)[4:], 5 * time.Second, lookTime + formTime},
+		{"the only seed comes last", 5, seeds(5)[4:], 200 * time.Millisecond, 3 * time.Second},
+		{"the only seed comes late", 5, seeds(5)[4:], 5 * time.Second, lookTime + formTime},
 		{"one of the seeds never comes", 5, []string{"10.0.0.99:7946", "10.0.0.2:7946"}, 0, formTime},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 )
 
 // frame is a message on its way: bytes from a pool, to which gRPC returns them
-// once they are written.
+// once they are written, or from the heap where they are few.
 type frame struct {
 	out *[]byte    // to send
 	in  mem.Buffer // received; free it after the last read

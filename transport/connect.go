@@ -26,7 +26,7 @@ func (p *Peer) connect(ctx context.Context) {
 	backoff := firstBackoff
 	for {
 		start := p.config.Now()
-		established, err := p.session(ctx)
+		established, err := p.attempt(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -55,8 +55,8 @@ func reason(err error) string {
 	return status.Convert(err).Message()
 }
 
-// session opens one connection with one stream and reads it until it breaks.
-func (p *Peer) session(ctx context.Context) (established bool, err error) {
+// attempt opens one connection with one stream and reads it until it breaks.
+func (p *Peer) attempt(ctx context.Context) (established bool, err error) {
 	conn, err := grpc.NewClient("passthrough:///"+p.config.Address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(p.config.Dial),

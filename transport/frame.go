@@ -142,7 +142,7 @@ type request struct {
 	hits   []byte
 }
 
-// parse reads and checks everything but the hits themselves. Rules are looked
+// parse reads the frame and checks everything in it that could be wrong. Rules are looked
 // up in, and added to, the session's.
 func (r *request) parse(b []byte, rules *ruleCache) error {
 	f, err := unseal(b)
@@ -181,20 +181,26 @@ func (r *request) parse(b []byte, rules *ruleCache) error {
 		return malformed("%d bytes for %d hits of %d", len(f), r.count, r.stride)
 	}
 	r.hits = f
+	for i := range r.count {
+		if rule := r.rule(i); rule >= places {
+			return malformed("rule %d of %d", rule, places)
+		}
+	}
 	return nil
 }
 
+// rule is the place of the i-th hit's rule.
+func (r *request) rule(i int) int {
+	return int(binary.BigEndian.Uint16(r.hits[i*r.stride+28:]))
+}
+
 // hit reads the i-th hit and the time that its caller had left when it was sent.
-func (r *request) hit(i int) (Hit, time.Duration, error) {
+func (r *request) hit(i int) (h Hit, left time.Duration) {
 	f := r.hits[i*r.stride:]
-	rule := int(binary.BigEndian.Uint16(f[28:]))
-	if rule >= len(r.rules) {
-		return Hit{}, 0, malformed("rule %d of %d", rule, len(r.rules))
-	}
-	h := Hit{
+	h = Hit{
 		Digest: bucket.Digest{Hi: binary.BigEndian.Uint64(f[0:]), Lo: binary.BigEndian.Uint64(f[8:])},
-		Rule:   r.rules[rule],
+		Rule:   r.rules[r.rule(i)],
 		Tokens: int64(binary.BigEndian.Uint64(f[16:])),
 	}
-	return h, time.Duration(binary.BigEndian.Uint32(f[24:])) * time.Microsecond, nil
+	return h, time.Duration(binary.BigEndian.Uint32(f[24:])) * time.Microsecond
 }

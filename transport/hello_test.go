@@ -55,15 +55,15 @@ func TestHelloMismatch(t *testing.T) {
 				w.serve(owner, tt.owner)
 				var log logbook
 				peer := w.dial(logTo(&log, slog.LevelInfo))
-				for range 200 {
+				for range 100 {
 					w.ask(peer, 1, transport.ErrUnavailable)
 					if peer.Connected() {
 						t.Fatal("connected")
 					}
 					time.Sleep(100 * time.Millisecond)
 				}
-				if n := w.dials.Load(); n < 15 || n > 45 {
-					t.Errorf("%d attempts in 20 s", n)
+				if n := w.dials.Load(); n < 7 || n > 25 {
+					t.Errorf("%d attempts in 10 s", n)
 				}
 				if n := owner.decided.Load(); n != 0 {
 					t.Errorf("%d hits were decided", n)

@@ -110,7 +110,7 @@ func (p *Peer) newBatch() *batch {
 	if n := len(p.spare); n > 0 {
 		b, p.spare = p.spare[n-1], p.spare[:n-1]
 	}
-	b.reset(quota - p.unanswered)
+	b.reset(min(quota-p.unanswered, maxFrameBytes))
 	return b
 }
 

@@ -35,19 +35,21 @@ func randomVerdict(rng *rand.Rand) bucket.Verdict {
 
 // The bytes are those that shoal.proto describes.
 func TestReplyBytes(t *testing.T) {
-	b := make([]byte, replySize(3))
+	b := make([]byte, replySize(4))
 	for i := range b {
 		b[i] = 0xee // whatever was in the pool's buffer
 	}
-	beginReply(b, 0x1112131415161718, 3)
+	beginReply(b, 0x1112131415161718, 4)
 	putVerdict(record(b, 0), bucket.Verdict{Allowed: true, Limit: 3, Remaining: 0x2122, ResetAfter: 0x3132})
 	putVerdict(record(b, 1), bucket.Verdict{Degraded: true, RetryAfter: bucket.Never})
 	putDropped(record(b, 2))
-	want := "0a" + "e4808000" + // field 1, 100 bytes
-		"01" + "02" + "0003" + "1112131415161718" + "001c" + "0000" +
+	putVerdict(record(b, 3), bucket.Verdict{Allowed: true, Degraded: true, Delay: 0x4142})
+	want := "0a" + "80818000" + // field 1, 128 bytes
+		"01" + "02" + "0004" + "1112131415161718" + "001c" + "0000" +
 		"01" + "03" + "0000" + "0000000000002122" + "0000000000000000" + "0000000000003132" +
 		"02" + "00" + "0000" + "0000000000000000" + "7fffffffffffffff" + "0000000000000000" +
-		"04" + "00" + "0000" + "0000000000000000" + "0000000000000000" + "0000000000000000"
+		"04" + "00" + "0000" + "0000000000000000" + "0000000000000000" + "0000000000000000" +
+		"03" + "00" + "0000" + "0000000000000000" + "0000000000004142" + "0000000000000000"
 	if got := hex.EncodeToString(b); got != want {
 		t.Errorf("reply\n%s, want\n%s", got, want)
 	}
@@ -172,7 +174,7 @@ func FuzzReply(f *testing.F) {
 		beginReply(frame, r.first, r.count)
 		for i := range r.count {
 			v, err := r.verdict(i)
-			if v.Remaining < 0 || v.RetryAfter < 0 || v.ResetAfter < 0 {
+			if v.Remaining < 0 || v.RetryAfter < 0 || v.ResetAfter < 0 || v.Delay < 0 {
 				t.Fatalf("verdict %+v", v)
 			}
 			if err != nil {

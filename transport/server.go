@@ -100,10 +100,7 @@ func (s *session) answer(b []byte) (*frame, error) {
 	out := newFrame(replySize(r.count))
 	beginReply(*out.out, r.first, r.count)
 	for i := range r.count {
-		hit, left, err := r.hit(i)
-		if err != nil {
-			return nil, err
-		}
+		hit, left := r.hit(i)
 		if left <= late {
 			putDropped(record(*out.out, i))
 			continue

@@ -54,7 +54,7 @@ func TestRefusedStreamWasNotEstablished(t *testing.T) {
 		defer s.Close()
 		p := unconnected(t).dialing(l)
 		p.config.Hello = Hello{Cluster: "other"}
-		established, err := p.session(t.Context())
+		established, err := p.attempt(t.Context())
 		if established || err == nil || !strings.Contains(reason(err), `cluster "other"`) {
 			t.Errorf("session: established %v, error %v", established, err)
 		}
@@ -75,7 +75,7 @@ func TestSilentListenerIsNotEstablished(t *testing.T) {
 		}()
 		p := unconnected(t).dialing(l)
 		began := time.Now()
-		established, err := p.session(t.Context())
+		established, err := p.attempt(t.Context())
 		if took := time.Since(began); established || err == nil || took > dialTime {
 			t.Errorf("session: established %v, error %v, after %v", established, err, took)
 		}

@@ -87,6 +87,9 @@ const (
 	maxFrameHits  = 1024
 	maxFrameRules = 64 // different rules in one frame
 	maxQueue      = 8192
+	// maxFrameBytes is the largest of the sizes in which gRPC pools buffers, but
+	// for that of 1 MiB, which would be cleared for every frame.
+	maxFrameBytes = 32 << 10
 	// quota bounds the bytes sent and not answered, a little below the 64 KiB
 	// that gRPC's stream takes before SendMsg blocks.
 	quota = 60 << 10
