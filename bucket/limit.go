@@ -192,7 +192,7 @@ func (l Limit) validate() error {
 		errs = append(errs, fmt.Errorf("field Name %q must be printable ASCII of at most %d bytes, as it is sent in headers", l.Name, maxName))
 	}
 	if len(errs) == 0 && windows == 0 && l.Count > 0 && !l.fillsInTime() {
-		errs = append(errs, fmt.Errorf("a burst of %d at %s takes over 146 years to come back; lower Burst or Per", l.Capacity(), l.text()))
+		errs = append(errs, fmt.Errorf("a burst of %d at %s takes over 146 years to come back; lower Burst or Per", l.Capacity(), l.appendRate(nil)))
 	}
 	return errors.Join(errs...)
 }

@@ -133,8 +133,8 @@ func (p *parser) words(l *Limit) error {
 			if err != nil {
 				return err
 			}
-			if !ok {
-				return p.fault("expected a number after burst, not %s", p.next())
+			if !ok || burst == 0 {
+				return p.fault("expected a number above 0 after burst, not %s", p.next())
 			}
 			l.Burst = burst
 		default:

@@ -104,6 +104,10 @@ func NewRule(name string, limits []Limit, opts ...RuleOption) (*Rule, error) {
 	}
 	errs = append(errs, r.makeTerms())
 	for _, opt := range opts {
+		if opt == nil {
+			errs = append(errs, errors.New("an option is nil"))
+			continue
+		}
 		errs = append(errs, opt(r))
 	}
 	if err := errors.Join(errs...); err != nil {

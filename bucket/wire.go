@@ -24,6 +24,10 @@ func (r *Rule) AppendBinary(b []byte) ([]byte, error) {
 	return append(b, r.wire...), nil
 }
 
+// Equivalent reports whether both rules decide every digest alike: AppendBinary
+// appends the same for both.
+func (r *Rule) Equivalent(other *Rule) bool { return r.wire == other.wire }
+
 // BinarySize is the number of bytes that AppendBinary appends, at most
 // MaxRuleBytes.
 func (r *Rule) BinarySize() int { return len(r.wire) }

@@ -92,7 +92,7 @@ func (c Config) withDefaults() Config {
 	}
 	seeds := make([]string, len(c.Seeds))
 	for i, seed := range c.Seeds {
-		if _, _, err := net.SplitHostPort(seed); err != nil {
+		if lacksPort(seed) {
 			seed = net.JoinHostPort(strings.Trim(seed, "[]"), port)
 		}
 		seeds[i] = seed
@@ -102,6 +102,12 @@ func (c Config) withDefaults() Config {
 		c.Network = osNetwork{log: c.Log, seeds: seeds}
 	}
 	return c
+}
+
+// lacksPort reports whether a seed is a host alone: a name, or an IP.
+func lacksPort(seed string) bool {
+	_, err := netip.ParseAddr(strings.Trim(seed, "[]"))
+	return err == nil || seed != "" && !strings.Contains(seed, ":")
 }
 
 // validate reports everything that is wrong, each fault with its field and a
@@ -126,6 +132,9 @@ func (c Config) validate() error {
 	if c.Bind == "" {
 		if len(c.Seeds) > 0 {
 			fault("Seeds", "a standalone replica can't join any; set Bind as well, for example to \"0.0.0.0:7946\"")
+		}
+		if c.PeerBind != anyPort("") || c.Advertise != "" {
+			fault("Bind", "is empty, so PeerBind and Advertise mean nothing; set it as well")
 		}
 		return errors.Join(errs...)
 	}

@@ -62,8 +62,8 @@ func TestConfigFaults(t *testing.T) {
 
 		{Config{Bind: "127.0.0.1:7946", Seeds: []string{"a", "b:http"}}, []string{"Seeds[1]", "a number from 0 to 65535"}},
 		{Config{Bind: "127.0.0.1:7946", Seeds: []string{"a b:7946"}}, []string{"Seeds[0]", "can't be a name or an IP"}},
-		{Config{Bind: "127.0.0.1:7946", Seeds: []string{"http://a:7946"}}, []string{"Seeds[0]", "can't be a name or an IP"}},
-		{Config{Bind: "127.0.0.1:7946", Seeds: []string{""}}, []string{"Seeds[0]", "give host:port"}},
+		{Config{Bind: "127.0.0.1:7946", Seeds: []string{"http://a:7946"}}, []string{"Seeds[0]", "\"http://a:7946\" is not host:port"}},
+		{Config{Bind: "127.0.0.1:7946", Seeds: []string{""}}, []string{"Seeds[0]", "is not host:port"}},
 		{Config{Bind: "127.0.0.1:0", Seeds: []string{"a:1", "a"}}, []string{"Seeds[1]", "a host alone where Bind has a port"}},
 
 		{Config{ // everything at once

@@ -15,8 +15,8 @@ const (
 	quiet    = 50 * time.Millisecond
 	patience = 500 * time.Millisecond
 
-	// retireTime is how long the way to a member that has gone stays open for
-	// the hits that are on it.
+	// retireTime is how long at least the way to a member that has gone stays
+	// open for the hits that are on it.
 	retireTime = time.Second
 )
 
@@ -44,9 +44,6 @@ func (n *Node) follow(ctx context.Context) {
 func (n *Node) meet(boots []*member) {
 	if n.gossip.joined.Load() || len(boots) < 2 {
 		return
-	}
-	if err := n.gossip.outrank(boots); err != nil {
-		n.config.Log.Warn("telling the others that this boot is the newest", "error", err)
 	}
 	n.gossip.joined.Store(true)
 }
@@ -91,7 +88,7 @@ func (n *Node) publish(ctx context.Context, boots []*member) error {
 		return nil
 	}
 	n.retire(ctx, last, next)
-	if !n.closing.Load() && next.boot(n.gossip.boot) == nil && last.boot(n.gossip.boot) != nil {
+	if n.gossip != nil && !n.closing.Load() && next.boot(n.gossip.boot) == nil && last.boot(n.gossip.boot) != nil {
 		n.config.Log.Error("a newer replica has taken this one's name; give each its own Config.Name", "name", n.config.Name)
 	}
 	return nil
@@ -124,7 +121,7 @@ func (n *Node) retire(ctx context.Context, last, next *view) {
 			continue
 		}
 		n.wg.Go(func() {
-			sleep(ctx, retireTime)
+			sleep(ctx, max(retireTime, n.config.HitTimeout))
 			m.peer.Close()
 		})
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -35,7 +36,7 @@ type living struct {
 
 // openGossip starts gossiping, alone so far. It settles what only the sockets
 // could tell: the address, and the node's name where it is made of that.
-func openGossip(c *Config, peerPort int) (*gossip, error) {
+func openGossip(c *Config, peers net.Addr) (*gossip, error) {
 	transport, err := c.Network.Gossip(c.Bind)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: Config.Bind: %w", err)
@@ -62,7 +63,7 @@ func openGossip(c *Config, peerPort int) (*gossip, error) {
 		meta: meta{
 			name:    c.Name,
 			epoch:   uint64(time.Now().UnixMilli()),
-			address: net.JoinHostPort(own.String(), strconv.Itoa(peerPort)),
+			address: peerAddress(c, peers, own),
 		},
 		living: map[string]living{},
 	}
@@ -72,6 +73,16 @@ func openGossip(c *Config, peerPort int) (*gossip, error) {
 		return nil, fmt.Errorf("cluster: gossip: %w", err)
 	}
 	return g, nil
+}
+
+// peerAddress is where others send their hits: the port on which they are taken,
+// at the one IP that PeerBind names or, failing that, the advertised one.
+func peerAddress(c *Config, bound net.Addr, advertised net.IP) string {
+	host, port, _ := net.SplitHostPort(bound.String())
+	if ip := net.ParseIP(host); c.Advertise != "" || ip == nil || ip.IsUnspecified() {
+		host = advertised.String()
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // gossipConfig is tuned to notice a crash in 1.2 s (median, with no false deaths
@@ -96,11 +107,17 @@ func gossipConfig(c *Config, g *gossip, t memberlist.Transport, ip string, port 
 	return m
 }
 
-// boots returns every living boot of every replica, as gossip has it.
+// everybody returns what gossip has of each boot that it believes to be alive.
+func (g *gossip) everybody() map[string]living {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return maps.Clone(g.living)
+}
+
+// boots returns every living boot of every replica. Others may gossip too; they
+// are left out.
 func (n *Node) boots() []*member {
-	n.gossip.mu.Lock()
-	all := maps.Clone(n.gossip.living)
-	n.gossip.mu.Unlock()
+	all := n.gossip.everybody()
 	boots := make([]*member, 0, len(all))
 	for boot, l := range all {
 		m, err := decodeMeta(l.meta)
@@ -114,9 +131,9 @@ func (n *Node) boots() []*member {
 }
 
 // outrank makes this boot newer than every other of its name that the cluster
-// knows, whatever the clocks said. It is called once, when the first of the
-// others has been met: of two replicas that were given the same name the later
-// one wins, and they don't outbid each other.
+// knows, whatever the clocks said. Only a node that has just started calls it,
+// when it has joined: of two replicas that were given the same name the later one
+// wins, and they don't outbid each other.
 func (g *gossip) outrank(boots []*member) error {
 	g.mu.Lock()
 	epoch := g.meta.epoch
@@ -143,7 +160,7 @@ func (g *gossip) leave(ctx context.Context) error {
 		timeout = min(timeout, time.Until(deadline))
 	}
 	if timeout <= 0 || ctx.Err() != nil {
-		return fmt.Errorf("cluster: left without telling the others: %w", context.Cause(ctx))
+		return fmt.Errorf("cluster: left without telling the others: %w", cmp.Or(context.Cause(ctx), context.DeadlineExceeded))
 	}
 	if err := g.list.Leave(timeout); err != nil {
 		return fmt.Errorf("cluster: leaving: %w", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 )
@@ -87,7 +88,7 @@ func (t osTransport) FinalAdvertiseAddr(ip string, port int) (net.IP, int, error
 // or nil if that can't be told. No packet is sent.
 func towards(seeds []string) net.IP {
 	for _, seed := range seeds {
-		conn, err := net.Dial("udp", seed)
+		conn, err := (&net.Dialer{Timeout: time.Second}).Dial("udp", seed)
 		if err != nil {
 			continue
 		}

@@ -31,7 +31,6 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +47,7 @@ type Node struct {
 	shares  *bucket.Store // for LocalShare: never merged with the other
 	view    atomic.Pointer[view]
 	changed atomic.Int64 // when the view last changed
+	settled atomic.Bool  // has been ready once
 	closing atomic.Bool  // no longer ready
 	closed  atomic.Bool  // no longer answering
 
@@ -58,6 +58,7 @@ type Node struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	once   sync.Once // Close
+	left   error     // and what it returns
 }
 
 // Start makes a node and begins to look for the others; it doesn't wait until
@@ -108,7 +109,7 @@ func (n *Node) open(ctx context.Context) error {
 		return fmt.Errorf("cluster: Config.PeerBind: %w", err)
 	}
 	n.server = transport.NewServer(answering{n}, n.hello)
-	n.gossip, err = openGossip(&n.config, listener.Addr().(*net.TCPAddr).Port)
+	n.gossip, err = openGossip(&n.config, listener.Addr())
 	if err != nil {
 		_ = listener.Close()
 		return err
@@ -167,7 +168,7 @@ func (n *Node) Members() []Member {
 	v := n.view.Load()
 	members := make([]Member, len(v.members))
 	for i, m := range v.members {
-		members[i] = Member{Name: m.name, Address: m.address, Partitions: v.table.Owned(i), Self: m.peer == nil}
+		members[i] = Member{Name: m.name, Address: m.address, Partitions: v.owned(i), Self: m.peer == nil}
 	}
 	return members
 }
@@ -176,7 +177,8 @@ func (n *Node) Members() []Member {
 // what exactly when their hashes are equal.
 func (n *Node) TableHash() uint64 { return n.view.Load().table.Hash() }
 
-// Owner returns the name of the replica that decides for key under rule.
+// Owner returns the name of the replica that decides for key under rule, which
+// must not be nil.
 func (n *Node) Owner(rule *bucket.Rule, key string) string {
 	return n.view.Load().owner(n.store.Digest(rule, key)).name
 }
@@ -189,36 +191,48 @@ const (
 	formTime = 3 * time.Second
 )
 
-// Ready reports whether the node should be sent traffic: it has joined the
-// cluster, or found nobody to join for 3 s, its view has settled, and it has
-// tried to connect to everybody in it. That a peer can't be reached makes no node
-// unready: its failure would spread. A node
-// whose name a newer one has taken is not ready.
+// Ready reports whether the node should be sent traffic. It becomes ready once it
+// has joined the cluster, or found nobody to join for 3 s, its view has settled,
+// and it has tried to connect to everybody in it; a replica that serves before
+// that may decide for keys that others own. From then on it stays ready until
+// Close, whatever becomes of its peers, or until a newer replica takes its name:
+// the failure of one must not spread to the others.
 func (n *Node) Ready() bool {
 	if n.closing.Load() || n.gossip == nil {
 		return !n.closing.Load()
 	}
+	v := n.view.Load()
+	if v.boot(n.gossip.boot) == nil {
+		return false
+	}
+	if n.settled.Load() {
+		return true
+	}
 	now := n.now()
 	formed := n.gossip.joined.Load() || len(n.config.Seeds) == 0 || now >= int64(formTime)
-	settled := now-n.changed.Load() >= int64(settleTime)
-	return formed && settled && n.view.Load().usable(n.gossip.boot)
+	if formed && now-n.changed.Load() >= int64(settleTime) && v.tried() {
+		n.settled.Store(true)
+	}
+	return n.settled.Load()
 }
 
 // Close leaves the cluster, tells the others, and waits until every goroutine
-// of the node has ended. Calls of Take that are under way are answered; later
-// ones get ErrClosed. ctx bounds the leaving; its error says that the others
-// may have to find out by themselves. Only the first call does anything.
-func (n *Node) Close(ctx context.Context) (err error) {
+// that the node started has ended. Calls of Take that are under way are answered;
+// later ones get ErrClosed. ctx, which mustn't be one that is cancelled already,
+// bounds the leaving, to at most 2 s; its error says that the others have to find
+// out by themselves. Close can take up to 5 s longer where a connection hangs.
+// Every call waits for the first, and returns what that does.
+func (n *Node) Close(ctx context.Context) error {
 	n.once.Do(func() {
 		n.closing.Store(true)
 		n.cancel() // the view stays as it is
 		if n.gossip != nil {
-			err = n.gossip.leave(ctx)
+			n.left = n.gossip.leave(ctx)
 		}
 		n.closed.Store(true)
 		n.shut()
 	})
-	return err
+	return n.left
 }
 
 const (

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,6 +45,9 @@ type reconciler struct {
 	alive map[string]bool  // gossip addresses of the members
 	seen  map[string]int64 // when there last was a member at an address
 	visit int64            // when to join a random seed again
+	known bool             // this boot has joined
+
+	complained bool
 }
 
 // round looks who is there, and joins whom it misses, all at once: an address
@@ -56,22 +60,53 @@ func (r *reconciler) round(ctx context.Context) {
 		return
 	}
 	var wg sync.WaitGroup
+	var met atomic.Bool
 	for _, address := range r.missing(seeds, now) {
 		wg.Go(func() {
 			if _, err := g.list.Join([]string{address}); err != nil {
 				r.node.config.Log.Debug("can't join", "address", address, "error", err)
+				return
 			}
+			met.Store(true)
 		})
 	}
 	wg.Wait()
+	if met.Load() {
+		r.arrived(now)
+	}
+	r.complain(seeds, now)
+}
+
+// arrived is called after each successful join. The first, if it comes soon
+// after the start, is that of a new boot.
+func (r *reconciler) arrived(now int64) {
+	n := r.node
+	if r.known || now > int64(formTime) {
+		return
+	}
+	r.known = true
+	if err := n.gossip.outrank(n.boots()); err != nil {
+		n.config.Log.Warn("telling the others that this boot is the newest", "error", err)
+	}
+}
+
+// complain says once that nobody was found where somebody should be: that may
+// be a typing error, and looks like a cluster of one.
+func (r *reconciler) complain(seeds []string, now int64) {
+	n := r.node
+	if r.complained || n.gossip.joined.Load() || now < int64(formTime) || len(n.config.Seeds) == 0 {
+		return
+	}
+	r.complained = true
+	n.config.Log.Warn("found no other replica so far, so this one counts alone; still looking", "seeds", n.config.Seeds, "addresses", seeds)
 }
 
 // look notes who is there at now, and forgets those who haven't been for long.
 func (r *reconciler) look(now int64) {
 	r.alive = map[string]bool{}
-	for _, b := range r.node.boots() {
-		r.alive[b.gossip] = true
-		r.seen[b.gossip] = now
+	for _, l := range r.node.gossip.everybody() {
+		r.alive[l.address] = true
+		r.seen[l.address] = now
 	}
 	maps.DeleteFunc(r.seen, func(_ string, last int64) bool { return now-last > int64(rememberTime) })
 }
@@ -105,18 +140,25 @@ func (r *reconciler) missing(seeds []string, now int64) []string {
 func resolve(ctx context.Context, seeds []string) []string {
 	ctx, cancel := context.WithTimeout(ctx, resolveTime)
 	defer cancel()
-	var addresses []string
-	for _, seed := range seeds {
-		host, port, _ := net.SplitHostPort(seed)
-		ips := []netip.Addr{}
-		if ip, err := netip.ParseAddr(host); err == nil {
-			ips = append(ips, ip)
-		} else {
-			ips, _ = net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		}
-		for _, ip := range ips {
-			addresses = append(addresses, net.JoinHostPort(ip.Unmap().String(), port))
-		}
+	found := make([][]string, len(seeds))
+	var wg sync.WaitGroup
+	for i, seed := range seeds {
+		wg.Go(func() { found[i] = resolveSeed(ctx, seed) })
+	}
+	wg.Wait()
+	return slices.Concat(found...)
+}
+
+func resolveSeed(ctx context.Context, seed string) (addresses []string) {
+	host, port, _ := net.SplitHostPort(seed)
+	ips := []netip.Addr{}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		ips = append(ips, ip)
+	} else {
+		ips, _ = net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	}
+	for _, ip := range ips {
+		addresses = append(addresses, net.JoinHostPort(ip.Unmap().String(), port))
 	}
 	return addresses
 }

@@ -14,8 +14,8 @@ import (
 var (
 	// ErrClosed: the node was closed.
 	ErrClosed = errors.New("cluster: node closed")
-	// ErrNilRule: no rule was given.
-	ErrNilRule = errors.New("cluster: rule is nil")
+	// ErrNilRule: no rule was given, or one that NewRule hasn't made.
+	ErrNilRule = errors.New("cluster: rule is nil or empty; make one with bucket.NewRule")
 	// ErrBadCost: tokens is negative.
 	ErrBadCost = errors.New("cluster: tokens must be at least 0")
 )
@@ -28,7 +28,8 @@ var (
 // that has more than 2 ms left. Where the owner of the key can't be asked in
 // time the rule's failure policy decides: that is no error, the decision is
 // marked Degraded. The errors are ErrClosed, ErrNilRule, ErrBadCost and the
-// context's own when it is done beforehand. It is safe for concurrent use.
+// context's own when it is done beforehand; a cancellation while Take waits is
+// not noticed. It is safe for concurrent use.
 func (n *Node) Take(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (bucket.Decision, error) {
 	if err := n.check(ctx, rule, tokens); err != nil {
 		return bucket.Decision{}, err
@@ -52,7 +53,7 @@ func (n *Node) check(ctx context.Context, rule *bucket.Rule, tokens int64) error
 	switch {
 	case n.closed.Load():
 		return ErrClosed
-	case rule == nil:
+	case rule == nil || rule.Name() == "":
 		return ErrNilRule
 	case tokens < 0:
 		return fmt.Errorf("%w, not %d", ErrBadCost, tokens)
@@ -87,6 +88,9 @@ func (n *Node) degrade(h transport.Hit, now int64, members int) bucket.Verdict {
 	}
 	v := n.shares.TakeShare(h.Rule, h.Digest, h.Tokens, now, members)
 	v.Degraded = true
+	if v.RetryAfter == bucket.Never && h.Tokens <= h.Rule.Capacity() {
+		v.RetryAfter = denyRetry // too much for a share, not for the whole
+	}
 	return v
 }
 

@@ -13,7 +13,7 @@ import (
 // how to reach them. It is made anew with every change and never changed.
 type view struct {
 	table   *ring.Table
-	members []*member // in the order of the table
+	members []*member // by name, as in the table; those beyond ring.MaxMembers own nothing
 }
 
 // member is one living boot of a replica, as seen from here.
@@ -41,7 +41,8 @@ func newView(boots []*member) (*view, error) {
 		v.members = append(v.members, m)
 	}
 	slices.SortFunc(v.members, func(a, b *member) int { return strings.Compare(a.name, b.name) })
-	table, err := ring.New(names)
+	slices.Sort(names)
+	table, err := ring.New(names[:min(len(names), ring.MaxMembers)])
 	if err != nil {
 		return nil, err
 	}
@@ -70,11 +71,17 @@ func (v *view) boot(name string) *member {
 	return nil
 }
 
-// usable reports whether the node of that boot is in the view, and has tried the
-// way to every other.
-func (v *view) usable(boot string) bool {
-	untried := func(m *member) bool { return m.peer != nil && !m.peer.Tried() }
-	return v.boot(boot) != nil && !slices.ContainsFunc(v.members, untried)
+// tried reports whether the node has tried the way to every other.
+func (v *view) tried() bool {
+	return !slices.ContainsFunc(v.members, func(m *member) bool { return m.peer != nil && !m.peer.Tried() })
+}
+
+// owned is the number of partitions of the i-th member.
+func (v *view) owned(i int) int {
+	if i >= ring.MaxMembers {
+		return 0
+	}
+	return v.table.Owned(i)
 }
 
 // close closes the way to every peer.

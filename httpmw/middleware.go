@@ -22,7 +22,7 @@
 // are more.
 //
 // Under a leaky bucket a request that may pass waits for its turn before it
-// reaches the handler, unless the client goes away meanwhile.
+// reaches the handler; if its context ends before that, it gets 503.
 //
 // A request over the limit gets 429 (RFC 6585) with Retry-After in whole
 // seconds, rounded up, after which the same request can pass; a problem document
@@ -97,9 +97,11 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 	m.fields.set(w.Header(), d)
 	switch {
 	case d.Allowed:
-		if wait(r.Context(), d.Delay) {
-			next.ServeHTTP(w, r)
+		if !wait(r.Context(), d.Delay) {
+			unavailable().write(w, r)
+			return
 		}
+		next.ServeHTTP(w, r)
 	case d.Degraded && m.rule.FailurePolicy() == bucket.Deny:
 		unavailable().write(w, r)
 	default:
@@ -107,10 +109,14 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 	}
 }
 
-// wait waits for a request's turn; it reports false if its client has gone.
+// wait waits for a request's turn; it reports false, at once if that can be told,
+// when the context ends before.
 func wait(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return true
+	}
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
+		return false
 	}
 	t := time.NewTimer(d)
 	defer t.Stop()

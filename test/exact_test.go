@@ -16,62 +16,67 @@ import (
 // many ask at once: not a token more, and none fewer. The limits are so slow that
 // none comes back meanwhile.
 func TestManyAskersShareOneLimitExactly(t *testing.T) {
-	const askers, hits = 12, 12 // at each of five replicas
-	for _, tt := range []struct {
-		name   string
-		limits string
-		keys   int
-		costs  []int64 // the smallest first
-		admits int64   // tokens of each key
-	}{
-		{"one limit", "100/hour", 1, []int64{1}, 100},
-		{"a limit of one", "1/hour", 3, []int64{1}, 1},
-		{"a limit of none", "0/hour", 1, []int64{1}, 0},
-		{"the smallest of several", "80/minute; 60/hour; 70/day", 1, []int64{1}, 60},
-		{"many keys", "10/hour; 200/day", 30, []int64{1}, 10},
-		{"a cost that doesn't divide the limit", "100/hour", 1, []int64{7}, 98},
-		{"all sorts of costs", "200/hour; 150/hour", 2, []int64{1, 2, 3, 5, 8, 13}, 150},
-		{"a cost that never fits", "20/hour", 1, []int64{21}, 0},
-		{"a fixed window", "50/hour fixed", 2, []int64{1}, 50},
-		{"a sliding window and a bucket", "50/hour sliding; 60/day", 2, []int64{1}, 50},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			story(t, func(f *fleet) {
-				f.start(5)
-				f.ready(formTime, f.replicas...)
-				rule := bucket.MustRule("api", tt.limits)
-				admitted := make([]atomic.Int64, tt.keys)
-				ask := func(r *replica, key int, cost int64) (allowed bool) {
-					d := r.ask(rule, fmt.Sprint("key ", key), cost)
-					if d.Degraded {
-						t.Error("a degraded decision")
-					}
-					if d.Allowed {
-						admitted[key].Add(cost)
-					}
-					return d.Allowed
-				}
-				var wg sync.WaitGroup
-				for i, r := range f.replicas {
-					for j := range askers {
-						wg.Go(func() {
-							random := rand.New(rand.NewPCG(uint64(i), uint64(j)))
-							for range hits {
-								ask(r, random.IntN(tt.keys), tt.costs[random.IntN(len(tt.costs))])
-							}
-						})
-					}
-				}
-				wg.Wait()
-				for key := range admitted {
-					for ask(f.replicas[key%5], key, tt.costs[0]) { // what was too little for the larger costs
-					}
-					if got := admitted[key].Load(); got != tt.admits {
-						t.Errorf("key %d: %d tokens were admitted, want %d", key, got, tt.admits)
-					}
+	story(t, func(f *fleet) {
+		f.start(5)
+		f.ready(formTime, f.replicas...)
+		for _, tt := range []storm{
+			{"one limit", "100/hour", 1, []int64{1}, 100},
+			{"a limit of one", "1/hour", 3, []int64{1}, 1},
+			{"a limit of none", "0/hour", 1, []int64{1}, 0},
+			{"the smallest of several", "80/minute; 60/hour; 70/day", 1, []int64{1}, 60},
+			{"many keys", "10/hour; 200/day", 30, []int64{1}, 10},
+			{"a cost that doesn't divide the limit", "100/hour", 1, []int64{7}, 98},
+			{"all sorts of costs", "200/hour; 150/hour", 2, []int64{1, 2, 3, 5, 8, 13}, 150},
+			{"a cost that never fits", "20/hour", 1, []int64{21}, 0},
+			{"a fixed window", "50/hour fixed", 2, []int64{1}, 50},
+			{"a sliding window and a bucket", "50/hour sliding; 60/day", 2, []int64{1}, 50},
+		} {
+			tt.strike(f)
+		}
+	})
+}
+
+// storm is many hits at once, and what of them must pass.
+type storm struct {
+	name   string // of the rule
+	limits string
+	keys   int
+	costs  []int64 // the smallest first
+	admits int64   // tokens of each key
+}
+
+func (s storm) strike(f *fleet) {
+	const askers, hits = 12, 12 // at each replica
+	rule := bucket.MustRule(s.name, s.limits)
+	admitted := make([]atomic.Int64, s.keys)
+	ask := func(r *replica, key int, cost int64) (allowed bool) {
+		d := r.ask(rule, fmt.Sprint("key ", key), cost)
+		if d.Degraded {
+			f.Errorf("%s: a degraded decision", s.name)
+		}
+		if d.Allowed {
+			admitted[key].Add(cost)
+		}
+		return d.Allowed
+	}
+	var wg sync.WaitGroup
+	for i, r := range f.replicas {
+		for j := range askers {
+			wg.Go(func() {
+				random := rand.New(rand.NewPCG(uint64(i), uint64(j)))
+				for range hits {
+					ask(r, random.IntN(s.keys), s.costs[random.IntN(len(s.costs))])
 				}
 			})
-		})
+		}
+	}
+	wg.Wait()
+	for key := range admitted {
+		for ask(f.replicas[key%5], key, s.costs[0]) { // what was too little for the larger costs
+		}
+		if got := admitted[key].Load(); got != s.admits {
+			f.Errorf("%s, key %d: %d tokens were admitted, want %d", s.name, key, got, s.admits)
+		}
 	}
 }
 

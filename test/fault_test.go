@@ -168,7 +168,7 @@ func TestOneLinkIsCut(t *testing.T) {
 		time.Sleep(time.Second)
 		cut := time.Now()
 		f.net.Cut(asker.host, owner.host)
-		time.Sleep(20 * time.Second)
+		time.Sleep(15 * time.Second)
 		f.agree(time.Millisecond, f.replicas...) // it has been so all the time: no decision below is degraded
 		healed := time.Now()
 		f.net.HealAll()

@@ -88,7 +88,7 @@ func TestAClusterFormsAndStaysThroughLoss(t *testing.T) {
 		f.net.SetLoss(0.2)
 		f.start(5)
 		f.Logf("formed within %v", f.ready(15*time.Second, f.replicas...))
-		time.Sleep(30 * time.Second)
+		time.Sleep(20 * time.Second)
 		// A false death at this moment would be forgiven: it is refuted.
 		f.agree(5*time.Second, f.replicas...)
 	})

@@ -54,7 +54,7 @@ func TestARestartReplacesTheFormerBootAtOnce(t *testing.T) {
 					t.Errorf("the table is another: keys have moved")
 				}
 				f.ready(time.Second, f.replicas...)
-				time.Sleep(5 * time.Second) // gossip finds that the former boot is dead
+				time.Sleep(3 * time.Second) // gossip finds that the former boot is dead
 				f.ready(time.Millisecond, f.replicas...)
 				answers := load.stop()
 				if n := len(answers.where(failed)); n > 0 {

@@ -40,7 +40,7 @@ func (p *callPool) get(h Hit, expire int64) *call {
 	if !ok {
 		c = &call{done: make(chan struct{}, 1)}
 	}
-	c.hit, c.expire = h, expire
+	c.hit, c.expire, c.err = h, expire, nil
 	c.ended.Store(false)
 	return c
 }

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
@@ -35,19 +36,23 @@ func (p *Peer) connect(ctx context.Context) {
 			p.config.Log.Info("stream to peer broke", "peer", p.config.Address, "error", reason(err))
 			continue
 		}
-		p.config.Log.Log(ctx, level(backoff), "can't reach peer", "peer", p.config.Address, "error", reason(err))
+		p.config.Log.Log(ctx, level(err, backoff), "can't reach peer", "peer", p.config.Address, "error", reason(err))
 		p.drop(disconnected, ErrUnavailable)
 		sleep(ctx, jitter(backoff))
 		backoff = min(2*backoff, lastBackoff)
 	}
 }
 
-// level is a warning once for each time that a peer goes, not for each attempt.
-func level(backoff time.Duration) slog.Level {
-	if backoff == firstBackoff {
+// level is that of a failed attempt: a peer that refuses is somebody's mistake,
+// one that can't be reached may have left. Only the first of a row is shown.
+func level(err error, backoff time.Duration) slog.Level {
+	switch {
+	case backoff != firstBackoff:
+		return slog.LevelDebug
+	case status.Code(err) == codes.FailedPrecondition:
 		return slog.LevelWarn
 	}
-	return slog.LevelDebug
+	return slog.LevelInfo
 }
 
 // reason is the error in the words of the other end, without gRPC's prefix.

@@ -79,10 +79,11 @@ func (b *batch) add(c *call) bool {
 }
 
 // place finds a rule's place in the frame, or the next free one. It looks at the
-// last rule first: most frames have one.
+// last rule first: most frames have one. Rules that are made anew for each hit
+// share a place if they decide alike.
 func (b *batch) place(r *bucket.Rule) (place int, known bool) {
 	for i := len(b.rules) - 1; i >= 0; i-- {
-		if b.rules[i] == r {
+		if b.rules[i] == r || b.rules[i].Equivalent(r) {
 			return i, true
 		}
 	}

@@ -172,7 +172,7 @@ func TestBatchIsBounded(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 0))
 	big := make([]*bucket.Rule, maxFrameRules+1) // of the largest size
 	for i := range big {
-		big[i] = bucket.MustRule(fmt.Sprint(i), strings.TrimSuffix(strings.Repeat("1/second;", bucket.MaxLimits), ";"))
+		big[i] = bucket.MustRule("r", strings.TrimSuffix(strings.Repeat(fmt.Sprintf("%d/second;", i+1), bucket.MaxLimits), ";"))
 	}
 	if room := envelopeBytes + requestHeader + ruleHeader + bucket.MaxRuleBytes + hitBytes; room > quota/2 {
 		t.Errorf("a hit with the largest rule takes %d bytes; ready leaves room for %d", room, quota/2)

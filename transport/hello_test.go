@@ -100,8 +100,8 @@ func TestLogOfAPeerThatGoes(t *testing.T) {
 			w.owner.Restart()
 			w.serve(&echo{w: w}, hello)
 			text := log.String()
-			if broke, warned := strings.Count(text, "INFO"), strings.Count(text, "WARN"); broke != i+1 || warned != i+1 {
-				t.Fatalf("logged\n%swant one line of a broken stream and one warning for each of %d times", text, i+1)
+			if broke, gone := strings.Count(text, "stream to peer broke"), strings.Count(text, "can't reach peer"); broke != i+1 || gone != i+1 {
+				t.Fatalf("logged\n%swant one line of a broken stream and one of a peer gone for each of %d times", text, i+1)
 			}
 		}
 	})

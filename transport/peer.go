@@ -74,6 +74,7 @@ func Dial(c PeerConfig) *Peer {
 func (p *Peer) Ask(h Hit, expire int64) (bucket.Verdict, error) {
 	c := p.calls.get(h, expire)
 	if err := p.enqueue(c); err != nil {
+		p.calls.put(c)
 		return bucket.Verdict{}, err
 	}
 	<-c.done
