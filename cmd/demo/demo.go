@@ -111,9 +111,9 @@ func (d *demo) welcome(w io.Writer) {
 	front := d.balancer.server.address()
 	fmt.Fprintf(w, "Shoal: %s with one set of limits, ready in %.1f s\n\n", count(len(d.replicas), "replica"), time.Since(d.began).Seconds())
 	fmt.Fprintf(w, "  %-14s http://%s\n", "load balancer", front)
-	for i, r := range d.replicas {
+	for _, r := range d.replicas {
 		fmt.Fprintf(w, "  %-14s http://%s  gossip %s  owns %d of 4096 partitions\n",
-			r.node.Name(), r.server.address(), r.node.GossipAddress(), r.node.Members()[d.place(i)].Partitions)
+			r.node.Name(), r.server.address(), r.node.GossipAddress(), owned(r.node))
 	}
 	fmt.Fprintf(w, `
 Try
@@ -125,11 +125,11 @@ Ctrl-C ends it.
 `, front)
 }
 
-// place is where replica i stands among the members, which are sorted by name.
-func (d *demo) place(i int) int {
-	for place, m := range d.replicas[i].node.Members() {
+// owned is the number of partitions that a node owns in its own view.
+func owned(node *cluster.Node) int {
+	for _, m := range node.Members() {
 		if m.Self {
-			return place
+			return m.Partitions
 		}
 	}
 	return 0
