@@ -65,11 +65,16 @@ func TestOutrank(t *testing.T) {
 // The newer boot of a name wins whatever the clocks said: here the former's was
 // years ahead.
 func TestABootWithAnOlderClockReplacesTheFormer(t *testing.T) {
-	for name, end := range map[string]func(*simnet.Host){
-		"which still runs": func(*simnet.Host) {},
-		"which crashed":    (*simnet.Host).Crash,
+	for _, tt := range []struct {
+		name  string
+		end   func(*simnet.Host)
+		seeds []string // of the newer boot
+	}{
+		{"which still runs", func(*simnet.Host) {}, []string{"10.0.0.1:7946"}},
+		{"which crashed", (*simnet.Host).Crash, []string{"10.0.0.1:7946"}},
+		{"with a seed that doesn't answer", (*simnet.Host).Crash, []string{"10.0.0.1:7946", "10.0.0.99:7946"}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, net *simnet.Net) {
 				a, former, c := start(t, on(net, "10.0.0.1", "a")), start(t, on(net, "10.0.0.2", "b")), start(t, on(net, "10.0.0.3", "c"))
 				ahead := former.gossip.epoch() + uint64(5*365*24*time.Hour/time.Millisecond)
@@ -77,9 +82,11 @@ func TestABootWithAnOlderClockReplacesTheFormer(t *testing.T) {
 				eventually(t, time.Second, "the others know the former", func() bool {
 					return a.view.Load().epochOf("b") == ahead && c.view.Load().epochOf("b") == ahead
 				})
-				end(net.Host("10.0.0.2"))
+				tt.end(net.Host("10.0.0.2"))
 				began := time.Now()
-				latter := start(t, on(net, "10.0.0.4", "b"))
+				config := on(net, "10.0.0.4", "b")
+				config.Seeds = tt.seeds
+				latter := start(t, config)
 				eventually(t, time.Second, "all follow the latter", func() bool {
 					for _, n := range []*Node{a, c, latter} {
 						if n.memberNames() != "a b c" || n.view.Load().boot(latter.gossip.boot) == nil {

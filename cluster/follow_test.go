@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -12,7 +13,9 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/test/simnet"
+	"github.com/shoal-dev/shoal/transport"
 )
 
 func TestABurstOfChangesMakesOneView(t *testing.T) {
@@ -142,6 +145,36 @@ func TestAStrangerIsNoMember(t *testing.T) {
 		}
 		if !strings.Contains(log.String(), "meta can't be read") || !strings.Contains(log.String(), "stranger") {
 			t.Errorf("the log doesn't name it:\n%s", &log)
+		}
+	})
+}
+
+// Changes that don't concern a member leave the stream to it alone. The way to
+// one that has gone is closed a while later.
+func TestTheWayToAMemberIsKept(t *testing.T) {
+	pair(t, func(t *testing.T, net *simnet.Net, a, b *Node) {
+		way := a.view.Load().boot(b.gossip.boot).peer
+		c := start(t, on(net, "10.0.0.3", "c"))
+		eventually(t, time.Second, "all are there", func() bool { return a.memberNames() == "a b c" })
+		if a.view.Load().boot(b.gossip.boot).peer != way {
+			t.Error("another stream to b, because c came")
+		}
+		gone := a.view.Load().boot(c.gossip.boot).peer
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		eventually(t, time.Second, "c has gone", func() bool { return a.memberNames() == "a b" })
+		if a.view.Load().boot(b.gossip.boot).peer != way || !way.Connected() {
+			t.Error("another stream to b, because c went")
+		}
+		hit := transport.Hit{Rule: bucket.MustRule("api", "1/second")}
+		ask := func() error { _, err := gone.Ask(hit, a.now()); return err }
+		if err := ask(); errors.Is(err, transport.ErrClosed) {
+			t.Error("the way to c was closed at once")
+		}
+		time.Sleep(retireTime + time.Millisecond)
+		if err := ask(); !errors.Is(err, transport.ErrClosed) {
+			t.Errorf("the way to c is still open: %v", err)
 		}
 	})
 }

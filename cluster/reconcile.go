@@ -45,7 +45,7 @@ type reconciler struct {
 	alive map[string]bool  // gossip addresses of the members
 	seen  map[string]int64 // when there last was a member at an address
 	visit int64            // when to join a random seed again
-	known bool             // this boot has joined
+	known bool             // a round has joined somebody
 
 	complained bool
 }
@@ -67,24 +67,22 @@ func (r *reconciler) round(ctx context.Context) {
 				r.node.config.Log.Debug("can't join", "address", address, "error", err)
 				return
 			}
+			r.arrived(now)
 			met.Store(true)
 		})
 	}
 	wg.Wait()
-	if met.Load() {
-		r.arrived(now)
-	}
+	r.known = r.known || met.Load()
 	r.complain(seeds, now)
 }
 
-// arrived is called after each successful join. The first, if it comes soon
-// after the start, is that of a new boot.
+// arrived is called after each successful join. In the first round that has one,
+// if it comes soon after the start, this is a new boot.
 func (r *reconciler) arrived(now int64) {
 	n := r.node
 	if r.known || now > int64(formTime) {
 		return
 	}
-	r.known = true
 	if err := n.gossip.outrank(n.boots()); err != nil {
 		n.config.Log.Warn("telling the others that this boot is the newest", "error", err)
 	}

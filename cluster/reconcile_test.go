@@ -94,3 +94,28 @@ func TestWhomToJoin(t *testing.T) {
 		}
 	}
 }
+
+// Lost members are called for an hour, in case they come back.
+func TestLostMembersAreRememberedForAnHour(t *testing.T) {
+	g := &gossip{living: map[string]living{}, kick: make(chan struct{}, 1)}
+	r := reconciler{node: &Node{gossip: g}, seen: map[string]int64{}}
+	g.note("a/1", &living{boot("a", 1, "1").encode(), "10.0.0.1:7946"})
+	g.note("b/1", &living{boot("b", 1, "1").encode(), "10.0.0.2:7946"})
+	const hour = int64(time.Hour)
+	r.look(5)
+	g.note("b/1", nil)
+	for _, tt := range []struct {
+		now  int64
+		want []string
+	}{
+		{5 + 1, []string{"10.0.0.2:7946"}},
+		{5 + hour, []string{"10.0.0.2:7946"}},
+		{5 + hour + 1, nil},
+	} {
+		r.visit = tt.now + 1
+		r.look(tt.now)
+		if join := r.missing(nil, tt.now); !slices.Equal(join, tt.want) {
+			t.Errorf("after %v: joins %q, want %q", time.Duration(tt.now-5), join, tt.want)
+		}
+	}
+}

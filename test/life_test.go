@@ -20,19 +20,24 @@ func TestARestartReplacesTheFormerBootAtOnce(t *testing.T) {
 		end   func(r *replica)
 		after time.Duration
 		host  string // of the new boot; "" is the same
+		limit time.Duration
+		which int // of the five
 	}{
-		{"at the same address at once", (*replica).kill, 0, ""},
-		{"at the same address when the others have noticed", (*replica).kill, 5 * time.Second, ""},
-		{"elsewhere at once", (*replica).kill, 0, "10.0.0.6"},
-		{"elsewhere after a while", (*replica).kill, 500 * time.Millisecond, "10.0.0.6"},
-		{"elsewhere after a crash", func(r *replica) { r.host.Crash() }, 0, "10.0.0.6"},
-		{"elsewhere after a farewell", func(r *replica) { _ = r.Close(context.Background()) }, 0, "10.0.0.6"},
+		{"at the same address at once", (*replica).kill, 0, "", rejoinTime, 2},
+		{"at the same address when the others have noticed", (*replica).kill, 5 * time.Second, "", rejoinTime, 2},
+		{"elsewhere at once", (*replica).kill, 0, "10.0.0.6", rejoinTime, 2},
+		{"elsewhere after a while", (*replica).kill, 500 * time.Millisecond, "10.0.0.6", rejoinTime, 2},
+		{"elsewhere after a crash", func(r *replica) { r.host.Crash() }, 0, "10.0.0.6", rejoinTime, 2},
+		{"elsewhere after a farewell", func(r *replica) { _ = r.Close(context.Background()) }, 0, "10.0.0.6", rejoinTime, 2},
+		// Its only seed is itself, so it waits for a call: until its former boot
+		// is known to be dead and one of the others looks for the missing.
+		{"the only seed", (*replica).kill, 0, "", detectTime + lookTime, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			story(t, func(f *fleet) {
 				f.start(5)
 				f.ready(formTime, f.replicas...)
-				former := f.replicas[2]
+				former := f.replicas[tt.which]
 				others := f.but(former)
 				table := others[0].TableHash()
 				rule := bucket.MustRule("api", "1000/second")
@@ -48,7 +53,7 @@ func TestARestartReplacesTheFormerBootAtOnce(t *testing.T) {
 					host.Restart()
 				}
 				f.replace(former, host)
-				f.Logf("back in every view after %v", f.agree(rejoinTime, f.replicas...))
+				f.Logf("back in every view after %v", f.agree(tt.limit, f.replicas...))
 				back := time.Now()
 				if got := others[0].TableHash(); got != table {
 					t.Errorf("the table is another: keys have moved")
