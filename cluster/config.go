@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/shoal-dev/shoal/bucket"
 )
 
 // Config is what a node is made of. The zero value is a cluster of one that
@@ -46,13 +43,17 @@ type Config struct {
 	// whatever order they start.
 	Seeds []string
 
+	// Secret is shared by the replicas, and known to nobody else: at least 16
+	// random bytes. With it gossip is encrypted (AES-256-GCM), and so are hits
+	// (TLS 1.3, with certificates that the replicas make for themselves and know
+	// each other by). nil means neither, which Start refuses beyond loopback.
+	Secret []byte
 	// DigestKey keys the digests that stand for keys between replicas: at least
-	// 16 secret random bytes, the same on all replicas. nil means a key derived
-	// from Cluster, which keeps clusters apart but is no secret.
+	// 16 secret random bytes, the same on all replicas. nil means Secret, or else
+	// a key derived from Cluster, which keeps clusters apart but is no secret.
 	DigestKey []byte
-	// Insecure permits a Bind beyond loopback. Traffic between replicas is not
-	// encrypted or authenticated in this version: whoever reaches these ports
-	// can join the cluster and take part in its decisions.
+	// Insecure permits a Bind beyond loopback without a Secret: whoever reaches
+	// the ports can then join the cluster and take part in its decisions.
 	Insecure bool
 
 	// HitTimeout is how long a caller of Take may wait for another replica, from
@@ -65,13 +66,26 @@ type Config struct {
 	Network Network
 }
 
+// String returns what may be logged: no secret is in it.
+func (c Config) String() string {
+	return fmt.Sprintf("{Name:%q Cluster:%q Bind:%q PeerBind:%q Advertise:%q Seeds:%q Secret:%s DigestKey:%s Insecure:%v HitTimeout:%v}",
+		c.Name, c.Cluster, c.Bind, c.PeerBind, c.Advertise, c.Seeds, redacted(c.Secret), redacted(c.DigestKey), c.Insecure, c.HitTimeout)
+}
+
+func redacted(secret []byte) string {
+	if secret == nil {
+		return "none"
+	}
+	return "given"
+}
+
 const (
 	defaultCluster    = "shoal"
 	defaultHitTimeout = 50 * time.Millisecond
 	minHitTimeout     = 5 * time.Millisecond
 	maxHitTimeout     = 10 * time.Second
 	maxNameBytes      = 64
-	minDigestKey      = 16
+	minSecret         = 16
 )
 
 // withDefaults returns a copy in which nothing is left open but the name and
@@ -123,8 +137,11 @@ func (c Config) validate() error {
 	if len(c.Cluster) > maxNameBytes || !printable(c.Cluster) {
 		fault("Cluster", "%q must be printable ASCII, at most %d bytes", c.Cluster, maxNameBytes)
 	}
-	if c.DigestKey != nil && len(c.DigestKey) < minDigestKey {
-		fault("DigestKey", "has %d bytes; give at least %d random ones, or nil", len(c.DigestKey), minDigestKey)
+	if c.Secret != nil && len(c.Secret) < minSecret {
+		fault("Secret", "has %d bytes; give at least %d random ones, or nil", len(c.Secret), minSecret)
+	}
+	if c.DigestKey != nil && len(c.DigestKey) < minSecret {
+		fault("DigestKey", "has %d bytes; give at least %d random ones, or nil", len(c.DigestKey), minSecret)
 	}
 	if c.HitTimeout < minHitTimeout || c.HitTimeout > maxHitTimeout {
 		fault("HitTimeout", "%v is not between %v and %v", c.HitTimeout, minHitTimeout, maxHitTimeout)
@@ -144,8 +161,8 @@ func (c Config) validate() error {
 		}
 		if err := checkAddress(f.address); err != nil {
 			fault(f.field, "%v", err)
-		} else if !c.Insecure && !isLoopback(f.address) {
-			fault(f.field, "%s is reachable from other hosts, and traffic between replicas is neither encrypted nor authenticated yet; bind to loopback, or set Insecure if the network itself keeps strangers out", f.address)
+		} else if c.Secret == nil && !c.Insecure && !isLoopback(f.address) {
+			fault(f.field, "%s is reachable from other hosts; set Secret to the same random bytes on all replicas, or Insecure if the network itself keeps strangers out, or bind to loopback", f.address)
 		}
 	}
 	if c.Advertise != "" {
@@ -168,17 +185,6 @@ func (c Config) validate() error {
 func anyPort(bind string) string {
 	host, _, _ := net.SplitHostPort(bind)
 	return net.JoinHostPort(host, "0")
-}
-
-// digestKey derives the 128-bit key of the digests.
-func (c Config) digestKey() (k bucket.DigestKey) {
-	from := append([]byte("shoal digest key\x00"), c.DigestKey...)
-	if c.DigestKey == nil {
-		from = append([]byte("shoal cluster name\x00"), c.Cluster...)
-	}
-	sum := sha256.Sum256(from)
-	copy(k[:], sum[:])
-	return k
 }
 
 // checkAddress reports what is wrong with a host:port.

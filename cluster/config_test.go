@@ -17,7 +17,7 @@ import (
 
 func TestConfigFaults(t *testing.T) {
 	long := strings.Repeat("x", 65)
-	const reachable = "neither encrypted nor authenticated"
+	const reachable = "reachable from other hosts; set Secret"
 	for _, tt := range []struct {
 		config Config
 		want   []string // of the faults, in order: the field and a part of the remedy
@@ -45,7 +45,8 @@ func TestConfigFaults(t *testing.T) {
 		{Config{Bind: "127.0.0.1:-1"}, []string{"Bind", "a number from 0 to 65535"}},
 		{Config{Bind: "127.0.0.1,127.0.0.2:7946"}, []string{"Bind", "can't be a name or an IP"}},
 		{Config{Bind: "0.0.0.0:7946"}, []string{"Bind", reachable}},
-		{Config{Bind: ":7946"}, []string{"Bind", "or set Insecure"}},
+		{Config{Bind: ":7946"}, []string{"Bind", "or Insecure if"}},
+		{Config{Bind: "127.0.0.1:7946", Secret: []byte("fifteen bytes..")}, []string{"Secret", "at least 16"}},
 		{Config{Bind: "[::]:7946"}, []string{"Bind", "bind to loopback"}},
 		{Config{Bind: "10.0.0.1:7946"}, []string{"Bind", reachable}},
 		{Config{Bind: "[fe80::1%eth0]:7946"}, []string{"Bind", reachable}},
@@ -100,6 +101,7 @@ func TestConfigsWithoutFault(t *testing.T) {
 		{Bind: "[::1]:7946", Seeds: []string{"::1"}},
 		{Bind: "[::ffff:127.0.0.1]:7946"},
 		{Bind: "0.0.0.0:7946", Insecure: true},
+		{Bind: "0.0.0.0:7946", Secret: []byte("sixteen bytes ..")},
 		{Bind: ":7946", PeerBind: "10.0.0.1:7947", Advertise: "10.0.0.1:7946", Insecure: true},
 		{Bind: "[::]:7946", Advertise: "[fd00::1]:7946", Insecure: true},
 		{Bind: "host.internal:7946", Insecure: true},
@@ -147,6 +149,9 @@ func TestDigestKeysAreApart(t *testing.T) {
 			t.Errorf("configurations %d and %d have the same key", i, other)
 		}
 		known[k] = i
+	}
+	if (Config{Secret: long}).digestKey() != (Config{Secret: long[:20], DigestKey: long}).digestKey() {
+		t.Error("a former secret given as DigestKey doesn't keep the digests")
 	}
 	if (Config{Cluster: "a", DigestKey: long}).digestKey() != (Config{Cluster: "b", DigestKey: long}).digestKey() {
 		t.Error("the cluster's name is part of a given key: it can't be changed then")

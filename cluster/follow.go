@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"time"
 
@@ -105,8 +106,13 @@ func (n *Node) way(m *member, last *view) *transport.Peer {
 			return known.peer
 		}
 	}
+	var secure *tls.Config
+	if n.identity != nil {
+		secure = n.identity.tls(m.accept)
+	}
 	return transport.Dial(transport.PeerConfig{
 		Address: m.address,
+		TLS:     secure,
 		Dial:    n.config.Network.Dial,
 		Now:     n.now,
 		Hello:   n.hello,

@@ -36,7 +36,7 @@ type living struct {
 
 // openGossip starts gossiping, alone so far. It settles what only the sockets
 // could tell: the address, and the node's name where it is made of that.
-func openGossip(c *Config, peers net.Addr) (*gossip, error) {
+func openGossip(c *Config, id *identity, peers net.Addr) (*gossip, error) {
 	transport, err := c.Network.Gossip(c.Bind)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: Config.Bind: %w", err)
@@ -67,7 +67,14 @@ func openGossip(c *Config, peers net.Addr) (*gossip, error) {
 		},
 		living: map[string]living{},
 	}
-	g.list, err = memberlist.Create(gossipConfig(c, g, transport, own.String(), port))
+	if id != nil {
+		g.meta.print = id.print
+	}
+	config := gossipConfig(c, g, transport, own.String(), port)
+	if c.Secret != nil {
+		config.SecretKey = derive(c.Secret, "gossip")
+	}
+	g.list, err = memberlist.Create(config)
 	if err != nil {
 		_ = transport.Shutdown()
 		return nil, fmt.Errorf("cluster: gossip: %w", err)

@@ -11,18 +11,21 @@ type meta struct {
 	name    string // stable id
 	epoch   uint64 // orders the boots of one name: the highest is the living one
 	address string // where it takes hits from its peers, host:port
+	print   string // SHA-256 of its certificate; "" if it has none
 }
 
 const metaVersion = 1
 
 var errMeta = errors.New("cluster: malformed meta")
 
-// encode is: version, epoch, name and peer address, each with its length.
+// encode is: version, epoch, name, peer address and fingerprint, each with its
+// length.
 func (m meta) encode() []byte {
 	b := []byte{metaVersion}
 	b = binary.BigEndian.AppendUint64(b, m.epoch)
 	b = append(append(b, byte(len(m.name))), m.name...)
-	return append(append(b, byte(len(m.address))), m.address...)
+	b = append(append(b, byte(len(m.address))), m.address...)
+	return append(append(b, byte(len(m.print))), m.print...)
 }
 
 // decodeMeta ignores what later versions may append.
@@ -32,11 +35,12 @@ func decodeMeta(b []byte) (m meta, err error) {
 	}
 	m.epoch = binary.BigEndian.Uint64(b[1:])
 	name, rest, ok := cutString(b[9:])
-	address, _, ok2 := cutString(rest)
-	if !ok || !ok2 || name == "" {
+	address, rest, ok2 := cutString(rest)
+	print, _, ok3 := cutString(rest)
+	if !ok || !ok2 || !ok3 || name == "" {
 		return meta{}, errMeta
 	}
-	m.name, m.address = name, address
+	m.name, m.address, m.print = name, address, print
 	return m, nil
 }
 

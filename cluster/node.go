@@ -30,6 +30,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -51,9 +52,10 @@ type Node struct {
 	closing atomic.Bool  // no longer ready
 	closed  atomic.Bool  // no longer answering
 
-	hello  transport.Hello
-	gossip *gossip // nil when standalone
-	server *transport.Server
+	hello    transport.Hello
+	identity *identity // nil without a Secret
+	gossip   *gossip   // nil when standalone
+	server   *transport.Server
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -108,8 +110,13 @@ func (n *Node) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cluster: Config.PeerBind: %w", err)
 	}
-	n.server = transport.NewServer(answering{n}, n.hello)
-	n.gossip, err = openGossip(&n.config, listener.Addr())
+	secure, err := n.secure()
+	if err != nil {
+		_ = listener.Close()
+		return fmt.Errorf("cluster: making a certificate: %w", err)
+	}
+	n.server = transport.NewServer(answering{n}, n.hello, secure)
+	n.gossip, err = openGossip(&n.config, n.identity, listener.Addr())
 	if err != nil {
 		_ = listener.Close()
 		return err
@@ -124,6 +131,17 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// secure makes the node's certificate, if there is a secret to vouch for it.
+func (n *Node) secure() (config *tls.Config, err error) {
+	if n.config.Secret == nil {
+		return nil, nil
+	}
+	if n.identity, err = newIdentity(); err != nil {
+		return nil, err
+	}
+	return n.identity.tls(n.fromMembers), nil
 }
 
 // shut closes every socket and waits for every goroutine; the context of the

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
@@ -63,7 +64,7 @@ func reason(err error) string {
 // attempt opens one connection with one stream and reads it until it breaks.
 func (p *Peer) attempt(ctx context.Context) (established bool, err error) {
 	conn, err := grpc.NewClient("passthrough:///"+p.config.Address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(p.credentials()),
 		grpc.WithContextDialer(p.config.Dial),
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
@@ -97,6 +98,13 @@ func (p *Peer) attempt(ctx context.Context) (established bool, err error) {
 	err = p.receive(stream)
 	p.broken()
 	return true, err
+}
+
+func (p *Peer) credentials() credentials.TransportCredentials {
+	if p.config.TLS == nil {
+		return insecure.NewCredentials()
+	}
+	return credentials.NewTLS(p.config.TLS)
 }
 
 // greeted waits until the other end has said hello. A stream that it refuses has

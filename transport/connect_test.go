@@ -213,7 +213,7 @@ func TestCloseServerWithOpenStreams(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := transport.NewServer(&echo{w: w}, hello)
+		server := transport.NewServer(&echo{w: w}, hello, nil)
 		served := make(chan error, 1)
 		go func() { served <- server.Serve(l) }()
 		a, b := w.dial(), w.dial()

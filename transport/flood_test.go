@@ -41,7 +41,7 @@ func (c *stopped) Close() error {
 func stoppable(t *testing.T) (p *Peer, stop func()) {
 	t.Helper()
 	l := bufconn.Listen(1 << 20)
-	s := NewServer(mute{}, Hello{})
+	s := NewServer(mute{}, Hello{}, nil)
 	go s.Serve(l)
 	stopping := make(chan struct{})
 	began := time.Now()

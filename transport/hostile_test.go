@@ -193,7 +193,7 @@ func TestLaterOwner(t *testing.T) {
 func TestHostileAsker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bufconn.Listen(1 << 20)
-		s := NewServer(&scribe{now: int64(time.Hour)}, Hello{})
+		s := NewServer(&scribe{now: int64(time.Hour)}, Hello{}, nil)
 		go s.Serve(l)
 		defer s.Close()
 		conn, err := grpc.NewClient("passthrough:///owner",

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -20,6 +21,7 @@ type PeerConfig struct {
 	Dial    func(ctx context.Context, address string) (net.Conn, error)
 	Now     Clock
 	Hello   Hello
+	TLS     *tls.Config  // nil means plain text
 	Log     *slog.Logger // nil discards
 }
 

@@ -30,7 +30,7 @@ func benchmarkPeer(b *testing.B) (*transport.Peer, *owner) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	server := transport.NewServer(o, transport.Hello{})
+	server := transport.NewServer(o, transport.Hello{}, nil)
 	go server.Serve(l)
 	var d net.Dialer
 	peer := transport.Dial(transport.PeerConfig{

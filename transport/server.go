@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -8,6 +9,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	grpccredentials "google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 )
@@ -19,10 +22,16 @@ type Server struct {
 	grpc    *grpc.Server
 }
 
-// NewServer makes a server whose hits are decided by the handler.
-func NewServer(handler Handler, hello Hello) *Server {
+// NewServer makes a server whose hits are decided by the handler. Without a TLS
+// configuration it talks plain text.
+func NewServer(handler Handler, hello Hello, secure *tls.Config) *Server {
 	s := &Server{handler: handler, hello: hello}
+	credentials := insecure.NewCredentials()
+	if secure != nil {
+		credentials = grpccredentials.NewTLS(secure)
+	}
 	s.grpc = grpc.NewServer(
+		grpc.Creds(credentials),
 		grpc.ForceServerCodecV2(rawCodec{}),
 		grpc.StaticStreamWindowSize(window),
 		grpc.StaticConnWindowSize(window),

@@ -49,7 +49,7 @@ func (p *Peer) dialing(l *bufconn.Listener) *Peer {
 func TestRefusedStreamWasNotEstablished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bufconn.Listen(1 << 16)
-		s := NewServer(nil, Hello{Cluster: "one"})
+		s := NewServer(nil, Hello{Cluster: "one"}, nil)
 		go s.Serve(l)
 		defer s.Close()
 		p := unconnected(t).dialing(l)

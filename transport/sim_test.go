@@ -51,7 +51,7 @@ func (w *world) serve(h transport.Handler, hello transport.Hello) *transport.Ser
 	if err != nil {
 		w.Fatal(err)
 	}
-	s := transport.NewServer(h, hello)
+	s := transport.NewServer(h, hello, nil)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	w.Cleanup(func() {

@@ -82,7 +82,8 @@ func inFlags(text string) string {
 		"cluster: Config.Advertise:", "-advertise:",
 		"cluster: Config.Seeds", "-seeds",
 		"cluster: Config.HitTimeout:", "-hit-timeout:",
-		"set Insecure", "give -insecure",
+		"set Secret to the same random bytes on all replicas, or Insecure", "give -secret-file the same random bytes on all replicas, or -insecure",
+		"cluster: Config.Secret:", "-secret-file:",
 		"set Bind", "give -bind",
 	).Replace(text)
 }

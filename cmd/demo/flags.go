@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strconv"
 
 	"github.com/shoal-dev/shoal/httpmw"
@@ -60,7 +62,8 @@ func parseReplica(args []string, stdout, stderr io.Writer) (replicaConfig, error
 	fs.StringVar(&c.cluster.PeerBind, "peer-bind", "", "`host:port` for hits from the others, TCP (default any port on the host of -bind)")
 	fs.StringVar(&c.cluster.Advertise, "advertise", "", "`ip:port` at which the others reach -bind, if not there")
 	fs.StringVar(&c.cluster.Cluster, "cluster", "", "`name` of the cluster; replicas of others are refused (default \"shoal\")")
-	fs.BoolVar(&c.cluster.Insecure, "insecure", false, "let -bind and -peer-bind be reached from other hosts, unencrypted")
+	secret := fs.String("secret-file", "", "`path` of a file with the secret that all replicas share, 16 random bytes or more; then what passes between them is encrypted")
+	fs.BoolVar(&c.cluster.Insecure, "insecure", false, "let -bind and -peer-bind be reached from other hosts, without a secret")
 	fs.DurationVar(&c.cluster.HitTimeout, "hit-timeout", 0, "how long to wait for another replica's decision (default 50ms)")
 	trusted := fs.String("trusted-proxies", "", "`cidr,...` of the proxies whose X-Forwarded-For counts (default nobody's)")
 	verbose := fs.Bool("v", false, "log what happens, to standard error")
@@ -70,6 +73,13 @@ func parseReplica(args []string, stdout, stderr io.Writer) (replicaConfig, error
 	c.log = newLog(stderr, *verbose)
 	c.cluster.Log = c.log
 	c.cluster.Seeds = list(*seeds)
+	if *secret != "" {
+		text, err := os.ReadFile(*secret)
+		if err != nil {
+			return c, usagef("-secret-file: %w", err)
+		}
+		c.cluster.Secret = bytes.TrimSpace(text)
+	}
 	proxies, err := parsePrefixes(list(*trusted))
 	if err != nil {
 		return c, usagef("-trusted-proxies: %w", err)

@@ -163,7 +163,7 @@ func TestFaults(t *testing.T) {
 		{"replica -http 127.0.0.1:0 -bind " + used, 1, "address already in use"},
 		{"replica -http 127.0.0.1:0 -bind 127.0.0.1:0 -peer-bind " + used, 1, "address already in use"},
 		{"replica -bind nonsense", 2, `-bind: "nonsense" is not host:port`},
-		{"replica -bind 0.0.0.0:0", 2, "give -insecure"},
+		{"replica -bind 0.0.0.0:0", 2, "give -secret-file"},
 		{"replica -peer-bind 0.0.0.0:0", 2, "-peer-bind: 0.0.0.0:0 is reachable"},
 		{"replica -bind= -seeds 127.0.0.1:7946", 2, "-seeds: a standalone replica"},
 		{"replica -seeds 127.0.0.1:x", 2, `-seeds[0]: "127.0.0.1:x"`},

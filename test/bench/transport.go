@@ -17,7 +17,7 @@ func (peerOnly) serve() (address string, stop func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	server := transport.NewServer(newDecider(), transport.Hello{})
+	server := transport.NewServer(newDecider(), transport.Hello{}, nil)
 	go func() { _ = server.Serve(l) }()
 	return l.Addr().String(), server.Close, nil
 }
