@@ -47,11 +47,12 @@ type Config struct {
 	// random bytes. With it gossip is encrypted (AES-256-GCM), and so are hits
 	// (TLS 1.3, with certificates that the replicas make for themselves and know
 	// each other by). nil means neither, which Start refuses beyond loopback.
-	Secret []byte
+	// Replicas with another secret, or none, form a cluster of their own.
+	Secret []byte `json:"-"`
 	// DigestKey keys the digests that stand for keys between replicas: at least
 	// 16 secret random bytes, the same on all replicas. nil means Secret, or else
 	// a key derived from Cluster, which keeps clusters apart but is no secret.
-	DigestKey []byte
+	DigestKey []byte `json:"-"`
 	// Insecure permits a Bind beyond loopback without a Secret: whoever reaches
 	// the ports can then join the cluster and take part in its decisions.
 	Insecure bool
@@ -66,11 +67,18 @@ type Config struct {
 	Network Network
 }
 
-// String returns what may be logged: no secret is in it.
+// String returns what may be logged: no secret is in it, nor in what the fmt verbs
+// and log/slog make of a Config by itself.
 func (c Config) String() string {
 	return fmt.Sprintf("{Name:%q Cluster:%q Bind:%q PeerBind:%q Advertise:%q Seeds:%q Secret:%s DigestKey:%s Insecure:%v HitTimeout:%v}",
 		c.Name, c.Cluster, c.Bind, c.PeerBind, c.Advertise, c.Seeds, redacted(c.Secret), redacted(c.DigestKey), c.Insecure, c.HitTimeout)
 }
+
+// GoString is String, for %#v.
+func (c Config) GoString() string { return c.String() }
+
+// LogValue is String, for log/slog.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 func redacted(secret []byte) string {
 	if secret == nil {
@@ -168,6 +176,8 @@ func (c Config) validate() error {
 	if c.Advertise != "" {
 		if a, err := netip.ParseAddrPort(c.Advertise); err != nil || a.Addr().IsUnspecified() || a.Port() == 0 {
 			fault("Advertise", "%q is not an IP:port that others can reach", c.Advertise)
+		} else if c.Secret == nil && !c.Insecure && !a.Addr().IsLoopback() {
+			fault("Advertise", "other hosts are told to come to %s; set Secret, or Insecure if the network itself keeps strangers out", c.Advertise)
 		}
 	}
 	for i, seed := range c.Seeds {

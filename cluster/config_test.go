@@ -46,6 +46,7 @@ func TestConfigFaults(t *testing.T) {
 		{Config{Bind: "127.0.0.1,127.0.0.2:7946"}, []string{"Bind", "can't be a name or an IP"}},
 		{Config{Bind: "0.0.0.0:7946"}, []string{"Bind", reachable}},
 		{Config{Bind: ":7946"}, []string{"Bind", "or Insecure if"}},
+		{Config{Bind: "127.0.0.1:7946", Advertise: "192.0.2.1:7946"}, []string{"Advertise", "set Secret"}},
 		{Config{Bind: "127.0.0.1:7946", Secret: []byte("fifteen bytes..")}, []string{"Secret", "at least 16"}},
 		{Config{Bind: "[::]:7946"}, []string{"Bind", "bind to loopback"}},
 		{Config{Bind: "10.0.0.1:7946"}, []string{"Bind", reachable}},

@@ -108,7 +108,7 @@ func (n *Node) way(m *member, last *view) *transport.Peer {
 	}
 	var secure *tls.Config
 	if n.identity != nil {
-		secure = n.identity.tls(m.accept)
+		secure = n.identity.client(m.print)
 	}
 	return transport.Dial(transport.PeerConfig{
 		Address: m.address,

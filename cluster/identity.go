@@ -1,8 +1,7 @@
 package cluster
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -15,15 +14,17 @@ import (
 	"github.com/shoal-dev/shoal/bucket"
 )
 
-// Replicas that share a Secret trust nobody else, and need no authority to tell
-// them whom. Gossip is encrypted under a key that is derived from the secret. In
-// it each boot says what the certificate looks like that it has made for itself;
-// and on the connections for hits both ends show theirs, over TLS 1.3, and take
-// only one that gossip knows. So whoever doesn't have the secret can neither
-// listen, nor ask, nor answer, and a boot can't pass for another.
+// Replicas that share a Secret trust each other and nobody else, with no authority
+// to run. Gossip is encrypted under a key that is derived from the secret. For its
+// connections each boot makes a certificate, signed by a key that is derived from
+// the secret too, and says its fingerprint in gossip. A server takes whoever knows
+// the secret, also a boot that it hasn't heard of yet, or suspects to be dead. A
+// client insists on the one certificate of the boot that it means to ask, so an
+// address that went to somebody else is noticed. Whoever holds the secret is
+// trusted: nothing here protects replicas from one of them.
 
 var (
-	errStranger = errors.New("cluster: the certificate is that of no living member")
+	errStranger = errors.New("cluster: the peer's certificate is not signed under this cluster's Secret")
 	errImpostor = errors.New("cluster: the certificate is not that of the member at this address")
 )
 
@@ -52,22 +53,28 @@ func (c Config) digestKey() (k bucket.DigestKey) {
 // identity is a boot's certificate, which it makes for itself and keeps in
 // memory.
 type identity struct {
+	authority   ed25519.PublicKey
 	certificate tls.Certificate
 	print       string // SHA-256 of it, as meta has it
 }
 
-func newIdentity() (*identity, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func newIdentity(secret []byte) (*identity, error) {
+	authority := ed25519.NewKeyFromSeed(derive(secret, "authority"))
+	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	// Nobody looks at what it says: it is known by its fingerprint.
+	// Nobody looks at what it says: what counts is who signed it, and which it is.
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Unix(1<<33, 0)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, authority)
 	if err != nil {
 		return nil, err
 	}
-	return &identity{tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, fingerprint(der)}, nil
+	return &identity{
+		authority:   authority.Public().(ed25519.PublicKey),
+		certificate: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private},
+		print:       fingerprint(der),
+	}, nil
 }
 
 func fingerprint(der []byte) string {
@@ -75,38 +82,40 @@ func fingerprint(der []byte) string {
 	return string(sum[:])
 }
 
-// tls is the configuration of either end of a connection, which goes on only if
-// the other end's certificate has a fingerprint that is accepted.
-func (id *identity) tls(accept func(print string) error) *tls.Config {
+// server is the configuration of the end that answers: it takes whoever knows the
+// secret.
+func (id *identity) server() *tls.Config {
+	return id.config(func(c *x509.Certificate) error {
+		if !ed25519.Verify(id.authority, c.RawTBSCertificate, c.Signature) {
+			return errStranger
+		}
+		return nil
+	})
+}
+
+// client is the configuration of the end that asks: it insists on the certificate
+// with that fingerprint.
+func (id *identity) client(print string) *tls.Config {
+	return id.config(func(c *x509.Certificate) error {
+		if fingerprint(c.Raw) != print {
+			return errImpostor
+		}
+		return nil
+	})
+}
+
+func (id *identity) config(accept func(*x509.Certificate) error) *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		Certificates:           []tls.Certificate{id.certificate},
 		ClientAuth:             tls.RequireAnyClientCert,
 		SessionTicketsDisabled: true,
-		InsecureSkipVerify:     true, // there is no authority: VerifyConnection pins the certificate
+		InsecureSkipVerify:     true, // names and dates mean nothing here: VerifyConnection decides
 		VerifyConnection: func(state tls.ConnectionState) error {
 			if len(state.PeerCertificates) == 0 {
 				return errStranger
 			}
-			return accept(fingerprint(state.PeerCertificates[0].Raw))
+			return accept(state.PeerCertificates[0])
 		},
 	}
-}
-
-// fromMembers accepts the certificates of all boots that gossip believes alive.
-func (n *Node) fromMembers(print string) error {
-	for _, b := range n.boots() {
-		if b.print == print {
-			return nil
-		}
-	}
-	return errStranger
-}
-
-// accept accepts the certificate of this boot alone.
-func (m *member) accept(print string) error {
-	if m.print != print {
-		return errImpostor
-	}
-	return nil
 }

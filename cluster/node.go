@@ -138,10 +138,10 @@ func (n *Node) secure() (config *tls.Config, err error) {
 	if n.config.Secret == nil {
 		return nil, nil
 	}
-	if n.identity, err = newIdentity(); err != nil {
+	if n.identity, err = newIdentity(n.config.Secret); err != nil {
 		return nil, err
 	}
-	return n.identity.tls(n.fromMembers), nil
+	return n.identity.server(), nil
 }
 
 // shut closes every socket and waits for every goroutine; the context of the

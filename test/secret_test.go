@@ -114,7 +114,7 @@ func certificate(t *testing.T) tls.Certificate {
 // What is secret isn't printed with a configuration that somebody logs.
 func TestSecretsAreNotPrinted(t *testing.T) {
 	c := cluster.Config{Secret: []byte(ours), DigestKey: []byte(theirs), Name: "a"}
-	for _, verb := range []string{"%v", "%+v", "%s"} {
+	for _, verb := range []string{"%v", "%+v", "%s", "%#v"} {
 		text := fmt.Sprintf(verb, c)
 		for _, hidden := range []string{ours, theirs, fmt.Sprint([]byte(ours)), fmt.Sprint([]byte(theirs))} {
 			if strings.Contains(text, hidden) {

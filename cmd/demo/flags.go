@@ -78,7 +78,9 @@ func parseReplica(args []string, stdout, stderr io.Writer) (replicaConfig, error
 		if err != nil {
 			return c, usagef("-secret-file: %w", err)
 		}
-		c.cluster.Secret = bytes.TrimSpace(text)
+		if c.cluster.Secret = bytes.TrimRight(text, "\r\n"); len(c.cluster.Secret) == 0 {
+			return c, usagef("-secret-file: %s is empty", *secret)
+		}
 	}
 	proxies, err := parsePrefixes(list(*trusted))
 	if err != nil {
