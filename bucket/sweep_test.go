@@ -110,11 +110,11 @@ func TestSweepBySmallSteps(t *testing.T) {
 			t.Error("a sweep of nothing drops something")
 		}
 		dropped, most, calls := 0, 0, 0
-		for ; store.Len() > 0 && calls < 10_000; calls++ {
+		for ; dropped < 3000 && calls < 10_000; calls++ {
 			n := store.Sweep(time.Hour.Nanoseconds(), slots)
 			dropped, most = dropped+n, max(most, n)
 		}
-		if dropped != 3000 || most > slots+1024 {
+		if store.Len() != 0 || most > slots+1024 {
 			t.Errorf("%d slots a time: dropped %d, %d in one call, in %d calls", slots, dropped, most, calls)
 		}
 	}
