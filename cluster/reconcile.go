@@ -14,6 +14,7 @@ import (
 
 const (
 	firstJoinInterval = 100 * time.Millisecond // until somebody is met, doubling
+	lastJoinInterval  = time.Second            // up to this
 	lookInterval      = 5 * time.Second        // how often missing addresses are joined
 	visitInterval     = 30 * time.Second       // how often a random seed is, missing or not
 	rememberTime      = time.Hour              // how long the address of a lost member is kept
@@ -35,7 +36,7 @@ func (n *Node) reconcile(ctx context.Context) {
 			interval = lookInterval
 		}
 		sleep(ctx, interval*4/5+rand.N(interval*2/5))
-		interval = min(2*interval, lookInterval)
+		interval = min(2*interval, lastJoinInterval)
 	}
 }
 
