@@ -64,8 +64,9 @@ type Node struct {
 }
 
 // Start makes a node and begins to look for the others; it doesn't wait until
-// it has found them (see Ready). ctx bounds the start alone. The error names
-// every fault of the configuration, or the address that can't be bound.
+// it has found them (see Ready). ctx is looked at once, before anything is opened.
+// The error names every fault of the configuration, or the address that can't be
+// bound.
 func Start(ctx context.Context, c Config) (*Node, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -108,7 +109,11 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	listener, err := n.config.Network.Listen(n.config.PeerBind)
 	if err != nil {
-		return fmt.Errorf("cluster: Config.PeerBind: %w", err)
+		field := "PeerBind"
+		if n.config.PeerBind == anyPort(n.config.Bind) {
+			field = "Bind"
+		}
+		return fmt.Errorf("cluster: Config.%s: %w", field, err)
 	}
 	secure, err := n.secure()
 	if err != nil {
@@ -170,35 +175,6 @@ func (n *Node) GossipAddress() string {
 		return ""
 	}
 	return n.gossip.address
-}
-
-// Member is one replica of the cluster as a node sees it.
-type Member struct {
-	Name       string // stable id
-	Address    string // where it takes hits from its peers, host:port; "" if standalone
-	Partitions int    // how many of the 4096 it owns
-	Self       bool
-}
-
-// Members returns the replicas that the node believes to be alive, itself
-// included, by name.
-func (n *Node) Members() []Member {
-	v := n.view.Load()
-	members := make([]Member, len(v.members))
-	for i, m := range v.members {
-		members[i] = Member{Name: m.name, Address: m.address, Partitions: v.owned(i), Self: m.peer == nil}
-	}
-	return members
-}
-
-// TableHash identifies the node's table of owners: replicas agree on who owns
-// what exactly when their hashes are equal.
-func (n *Node) TableHash() uint64 { return n.view.Load().table.Hash() }
-
-// Owner returns the name of the replica that decides for key under rule, which
-// must not be nil.
-func (n *Node) Owner(rule *bucket.Rule, key string) string {
-	return n.view.Load().owner(n.store.Digest(rule, key)).name
 }
 
 const (
