@@ -20,7 +20,8 @@ type FailurePolicy uint8
 
 const (
 	// LocalShare decides on the spot, by a limit divided by the number of
-	// replicas: its rate exactly, its burst too, though never below one token.
+	// replicas: its rate exactly, or a window's count rounded down, and its burst;
+	// though never below one token.
 	LocalShare FailurePolicy = iota
 	// Allow lets everything pass.
 	Allow

@@ -163,6 +163,13 @@ func (c Config) validate() error {
 		}
 		return errors.Join(errs...)
 	}
+	c.validateAddresses(fault)
+	return errors.Join(errs...)
+}
+
+// validateAddresses reports to fault what is wrong with the addresses of a node
+// that has some.
+func (c Config) validateAddresses(fault func(field, format string, args ...any)) {
 	for _, f := range []struct{ field, address string }{{"Bind", c.Bind}, {"PeerBind", c.PeerBind}} {
 		if f.field == "PeerBind" && f.address == anyPort(c.Bind) {
 			continue // as right or wrong as Bind
@@ -188,7 +195,6 @@ func (c Config) validate() error {
 			fault(fmt.Sprintf("Seeds[%d]", i), "nobody can be reached at %q; give host:port, or a host alone where Bind has a port", seed)
 		}
 	}
-	return errors.Join(errs...)
 }
 
 // anyPort is the address of any free port on the host of bind.

@@ -41,29 +41,24 @@ func (n *Node) follow(ctx context.Context) {
 	}
 }
 
-// meet notes the first time that somebody else is there.
+// meet notes that somebody else has been there.
 func (n *Node) meet(boots []*member) {
-	if n.gossip.joined.Load() || len(boots) < 2 {
-		return
+	if len(boots) > 1 {
+		n.gossip.joined.Store(true)
 	}
-	n.gossip.joined.Store(true)
 }
 
 // settle waits until changes have ceased for a moment.
 func (n *Node) settle(ctx context.Context) {
-	enough := time.NewTimer(patience)
-	defer enough.Stop()
+	enough := time.After(patience)
 	for {
-		still := time.NewTimer(quiet)
 		select {
 		case <-n.gossip.kick:
-			still.Stop()
 			continue
-		case <-still.C:
-		case <-enough.C:
+		case <-time.After(quiet):
+		case <-enough:
 		case <-ctx.Done():
 		}
-		still.Stop()
 		return
 	}
 }
@@ -134,10 +129,8 @@ func (n *Node) retire(ctx context.Context, last, next *view) {
 }
 
 func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
 	case <-ctx.Done():
-	case <-t.C:
+	case <-time.After(d):
 	}
 }

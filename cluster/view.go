@@ -1,8 +1,8 @@
 package cluster
 
 import (
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/ring"
@@ -34,19 +34,15 @@ func newView(boots []*member) (*view, error) {
 			newest[b.name] = b
 		}
 	}
-	v := &view{}
-	names := make([]string, 0, len(newest))
-	for name, m := range newest {
-		names = append(names, name)
-		v.members = append(v.members, m)
-	}
-	slices.SortFunc(v.members, func(a, b *member) int { return strings.Compare(a.name, b.name) })
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(newest))
 	table, err := ring.New(names[:min(len(names), ring.MaxMembers)])
 	if err != nil {
 		return nil, err
 	}
-	v.table = table
+	v := &view{table: table}
+	for _, name := range names {
+		v.members = append(v.members, newest[name])
+	}
 	return v, nil
 }
 

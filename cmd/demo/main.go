@@ -13,13 +13,13 @@
 //
 // The routes of a replica:
 //
-//	GET  /test            no limit
-//	*    /resource/test   1 per 10 second and client, GET and POST together
-//	GET  /resource/other  1 per second and client, the default of /resource
-//	*    /try             any limit for any key: ?limit=10/minute&key=alice&cost=1
-//	GET  /cluster         the members and the table of owners, as this replica sees them
-//	GET  /healthz         200 while it serves
-//	GET  /readyz          200 once it has joined and its table is settled, else 503
+//	GET        /test            no limit
+//	GET, POST  /resource/test   1 per 10 second and client, both methods together
+//	GET        /resource/other  1 per second and client, the default of /resource
+//	GET, POST  /try             any limit for any key: ?limit=10/minute&key=alice&cost=1
+//	GET        /cluster         the members and the table of owners, as this replica sees them
+//	GET        /healthz         200 while it serves
+//	GET        /readyz          200 once it has joined and its table is settled, else 503
 //
 // A client is an IP address. X-Forwarded-For counts only if it was written by
 // the demo's own balancer or by a proxy in -trusted-proxies.
