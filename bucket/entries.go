@@ -19,7 +19,7 @@ func (s *Store) open(a *account, t *table, term *term, d Digest, m moment) {
 		return
 	}
 	a.entry = e
-	known := s.limits.at(e.limit)
+	known := s.limits.at(e.number())
 	if known.numbers == term.numbers {
 		a.state = e.state()
 		return
@@ -31,6 +31,7 @@ func (s *Store) open(a *account, t *table, term *term, d Digest, m moment) {
 	}
 	if limit, ok := s.limits.number(term); ok {
 		e.set(state, limit)
+		t.touch(e)
 	}
 }
 
@@ -39,8 +40,8 @@ func (s *Store) open(a *account, t *table, term *term, d Digest, m moment) {
 func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now int64) bool {
 	var limits [MaxLimits]uint32
 	for i := range terms {
-		if e := accounts[i].entry; e != nil && s.limits.at(e.limit).numbers == terms[i].numbers {
-			limits[i] = e.limit
+		if e := accounts[i].entry; e != nil && s.limits.at(e.number()).numbers == terms[i].numbers {
+			limits[i] = e.number()
 			continue
 		}
 		var ok bool
@@ -51,12 +52,14 @@ func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now 
 	for i := range terms { // before any insert: it moves entries
 		if e := accounts[i].entry; e != nil {
 			e.set(accounts[i].next, limits[i])
+			t.touch(e)
 		}
 	}
 	for i := range terms {
 		if accounts[i].entry == nil {
 			e := entry{hi: d.Hi, lo: terms[i].lo(d)}
 			e.set(accounts[i].next, limits[i])
+			t.touch(&e)
 			t.insert(e, now)
 		}
 	}

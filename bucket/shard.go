@@ -9,13 +9,19 @@ type entry struct {
 	at     int64  // a State's
 	val    uint64 // fields,
 	seq    uint32 // packed
-	limit  uint32 // index in the numbering; 0 marks an empty slot
+	limit  uint32 // index in the numbering; 0 marks an empty slot; and changedBit
 }
+
+// changedBit is set in the limit of an entry that the list of changes has.
+const changedBit = 1 << 31
+
+// number is the index of the entry's numbers.
+func (e *entry) number() uint32 { return e.limit &^ changedBit }
 
 func (e *entry) state() State { return State{e.at, e.val, e.seq} }
 
 func (e *entry) set(s State, limit uint32) {
-	e.at, e.val, e.seq, e.limit = s.at, s.val, s.seq, limit
+	e.at, e.val, e.seq, e.limit = s.at, s.val, s.seq, limit|e.limit&changedBit
 }
 
 // live reports whether there is an entry that still says something.
@@ -32,6 +38,17 @@ type table struct {
 	slots []entry
 	used  int
 	built int // how often it was made anew: what was learned of slots before is void
+
+	track   bool
+	changed []Digest // the hi and lo of entries with changedBit, some of which may have gone
+}
+
+// touch enters a changed entry into the list, once.
+func (t *table) touch(e *entry) {
+	if t.track && e.limit&changedBit == 0 {
+		e.limit |= changedBit
+		t.changed = append(t.changed, Digest{e.hi, e.lo})
+	}
 }
 
 // home is the slot at which the search for lo begins.
@@ -111,7 +128,7 @@ func (t *table) rebuild(now int64) {
 		}
 	}
 	old := t.slots
-	*t = table{slots: make([]entry, max(minSlots, live+live/2+1)), built: t.built + 1}
+	t.slots, t.used, t.built = make([]entry, max(minSlots, live+live/2+1)), 0, t.built+1
 	for i := range old {
 		if old[i].live(now) {
 			t.place(old[i])

@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"sync"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -28,6 +29,9 @@ type StoreConfig struct {
 	// a time; 0 means 65536. Beyond it, hits that bring yet others are refused,
 	// Degraded, until the sweep has freed some.
 	MaxLimits int
+	// Track keeps a list of the entries that were charged, for Changes. It must
+	// be emptied again and again.
+	Track bool
 }
 
 // Store holds the state of all keys under all rules. It is safe for concurrent
@@ -48,7 +52,7 @@ type Store struct {
 type shard struct {
 	mu    sync.Mutex
 	table table
-	_     [64 - (unsafe.Sizeof(sync.Mutex{})+unsafe.Sizeof(table{}))%64]byte // a cache line of its own
+	_     [64 - (unsafe.Sizeof(sync.Mutex{})+unsafe.Sizeof(table{}))%64]byte // cache lines of its own
 }
 
 // NewStore makes an empty store.
@@ -56,7 +60,11 @@ func NewStore(c StoreConfig) *Store {
 	if c.MaxLimits <= 0 {
 		c.MaxLimits = defaultMaxLimits
 	}
-	return &Store{key: c.DigestKey, epoch: c.Epoch, limits: newNumbering(c.MaxLimits)}
+	s := &Store{key: c.DigestKey, epoch: c.Epoch, limits: newNumbering(c.MaxLimits)}
+	for i := range s.shards {
+		s.shards[i].table.track = c.Track
+	}
+	return s
 }
 
 // Digest returns the identity of key under rule in this store.
@@ -72,7 +80,15 @@ func (s *Store) Take(rule *Rule, key string, n, now int64) Decision {
 // TakeDigest is Take for a key that was digested elsewhere. A negative n is
 // refused for ever.
 func (s *Store) TakeDigest(rule *Rule, d Digest, n, now int64) Verdict {
-	return s.take(rule.terms, d, n, now)
+	v, _ := s.take(rule.terms, d, n, now, nil)
+	return v
+}
+
+// TakeHeld is TakeDigest on the condition that held is true. ok says whether it
+// was. The condition is looked at under the lock that Copy takes as well: what is
+// taken is in every copy made after held has become false.
+func (s *Store) TakeHeld(held *atomic.Bool, rule *Rule, d Digest, n, now int64) (v Verdict, ok bool) {
+	return s.take(rule.terms, d, n, now, held)
 }
 
 // TakeShare is TakeDigest by a limit divided among that many replicas: its
@@ -83,16 +99,20 @@ func (s *Store) TakeShare(rule *Rule, d Digest, n, now int64, replicas int) Verd
 	for i := range terms {
 		terms[i] = rule.terms[i].share(replicas)
 	}
-	return s.take(terms, d, n, now)
+	v, _ := s.take(terms, d, n, now, nil)
+	return v
 }
 
-func (s *Store) take(terms []term, d Digest, n, now int64) Verdict {
+func (s *Store) take(terms []term, d Digest, n, now int64, held *atomic.Bool) (v Verdict, ok bool) {
 	if n < 0 {
-		return Verdict{RetryAfter: Never}
+		return Verdict{RetryAfter: Never}, true
 	}
 	sh := s.shard(d)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	if held != nil && !held.Load() {
+		return Verdict{}, false
+	}
 
 	m := moment{now, satAdd(s.epoch, now)}
 	var space [MaxLimits]account
@@ -100,11 +120,11 @@ func (s *Store) take(terms []term, d Digest, n, now int64) Verdict {
 	for i := range terms {
 		s.open(&accounts[i], &sh.table, &terms[i], d, m)
 	}
-	v := settle(terms, accounts, uint64(n), m)
+	v = settle(terms, accounts, uint64(n), m)
 	if v.Allowed && n > 0 && !s.close(accounts, &sh.table, terms, d, now) {
-		return Verdict{Degraded: true, RetryAfter: fullRetry}
+		return Verdict{Degraded: true, RetryAfter: fullRetry}, true
 	}
-	return v
+	return v, true
 }
 
 // Len returns the number of entries: one for each limit of each live key, and

@@ -57,7 +57,7 @@ func (s *Store) sweepSlice(now int64) (looked, gone int, done bool) {
 			t.remove(i) // and look again: another entry may have moved here
 			gone++
 		default:
-			s.limits.mark(e.limit)
+			s.limits.mark(e.number())
 			i++
 		}
 	}

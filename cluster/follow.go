@@ -78,6 +78,10 @@ func (n *Node) publish(ctx context.Context, boots []*member) error {
 		m.peer = n.way(m, last)
 	}
 	n.view.Store(next)
+	if n.gossip != nil {
+		n.parts.see(next)
+		n.kick()
+	}
 	n.changed.Store(n.now())
 	n.config.Log.Info("view of the cluster changed", "members", len(next.members), "table", fmt.Sprintf("%016x", next.table.Hash()))
 	if last == nil {
@@ -112,6 +116,8 @@ func (n *Node) way(m *member, last *view) *transport.Peer {
 		Now:     n.now,
 		Hello:   n.hello,
 		Log:     n.config.Log,
+		Boot:    uint64(m.id),
+		View:    n.parts.viewHash,
 	})
 }
 

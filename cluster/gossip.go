@@ -132,7 +132,7 @@ func (n *Node) boots() []*member {
 			n.config.Log.Warn("ignoring a member whose meta can't be read", "boot", boot, "address", l.address, "error", err)
 			continue
 		}
-		boots = append(boots, &member{meta: m, boot: boot, gossip: l.address})
+		boots = append(boots, &member{meta: m, boot: boot, id: bootID(boot), gossip: l.address})
 	}
 	return boots
 }
@@ -154,6 +154,15 @@ func (g *gossip) outrank(boots []*member) error {
 	if !changed {
 		return nil
 	}
+	return g.list.UpdateNode(time.Second)
+}
+
+// announce tells the others that this boot is leaving: the table no longer names it,
+// and its partitions go to those that it does.
+func (g *gossip) announce() error {
+	g.mu.Lock()
+	g.meta.leaving = true
+	g.mu.Unlock()
 	return g.list.UpdateNode(time.Second)
 }
 

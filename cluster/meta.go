@@ -12,20 +12,28 @@ type meta struct {
 	epoch   uint64 // orders the boots of one name: the highest is the living one
 	address string // where it takes hits from its peers, host:port
 	print   string // SHA-256 of its certificate; "" if it has none
+	leaving bool   // it hands over what it has, and takes nothing more
 }
 
-const metaVersion = 1
+const (
+	metaVersion = 1
+	flagLeaving = 1 << 0
+)
 
 var errMeta = errors.New("cluster: malformed meta")
 
 // encode is: version, epoch, name, peer address and fingerprint, each with its
-// length.
+// length, and flags.
 func (m meta) encode() []byte {
 	b := []byte{metaVersion}
 	b = binary.BigEndian.AppendUint64(b, m.epoch)
 	b = append(append(b, byte(len(m.name))), m.name...)
 	b = append(append(b, byte(len(m.address))), m.address...)
-	return append(append(b, byte(len(m.print))), m.print...)
+	b = append(append(b, byte(len(m.print))), m.print...)
+	if m.leaving {
+		return append(b, flagLeaving)
+	}
+	return append(b, 0)
 }
 
 // decodeMeta ignores what later versions may append.
@@ -36,11 +44,12 @@ func decodeMeta(b []byte) (m meta, err error) {
 	m.epoch = binary.BigEndian.Uint64(b[1:])
 	name, rest, ok := cutString(b[9:])
 	address, rest, ok2 := cutString(rest)
-	print, _, ok3 := cutString(rest)
-	if !ok || !ok2 || !ok3 || name == "" {
+	print, rest, ok3 := cutString(rest)
+	if !ok || !ok2 || !ok3 || len(rest) == 0 || name == "" {
 		return meta{}, errMeta
 	}
 	m.name, m.address, m.print = name, address, print
+	m.leaving = rest[0]&flagLeaving != 0
 	return m, nil
 }
 

@@ -24,14 +24,17 @@
 // The caller always has an answer by its deadline. When the owner is silent the
 // rule's failure policy gives it: by default a share of the limit, decided here.
 //
-// What this version leaves open: when a partition changes hands, by a join, a
-// leave or a crash, its buckets start full at the new owner.
+// Who may decide for a partition is a token, and package handoff moves it with the
+// buckets when members come and go, so nothing is forgotten and nobody decides
+// twice. Meanwhile each holder copies what changes to the partition's standby,
+// which is where the next table looks for it when the holder has crashed.
 package cluster
 
 import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,11 +49,14 @@ type Node struct {
 	started time.Time     // the origin of now
 	store   *bucket.Store // of the keys that this node owns
 	shares  *bucket.Store // for LocalShare: never merged with the other
+	parts   *partitions
 	view    atomic.Pointer[view]
-	changed atomic.Int64 // when the view last changed
-	settled atomic.Bool  // has been ready once
-	closing atomic.Bool  // no longer ready
-	closed  atomic.Bool  // no longer answering
+	beat    atomic.Int64  // when exchange last looked: this replica hasn't stood still since
+	kicked  chan struct{} // of capacity 1: exchange has something to look at
+	changed atomic.Int64  // when the view last changed
+	settled atomic.Bool   // has been ready once
+	closing atomic.Bool   // no longer ready
+	closed  atomic.Bool   // no longer answering
 
 	hello    transport.Hello
 	identity *identity // nil without a Secret
@@ -79,12 +85,15 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	background, cancel := context.WithCancel(context.Background())
 	started := time.Now()
 	stores := bucket.StoreConfig{DigestKey: key, Epoch: started.UnixNano()}
+	replicated := stores
+	replicated.Track = c.Bind != ""
 	n := &Node{
 		config:  c,
 		started: started,
-		store:   bucket.NewStore(stores),
+		store:   bucket.NewStore(replicated),
 		shares:  bucket.NewStore(stores),
 		hello:   transport.Hello{Cluster: c.Cluster, Fingerprint: key.Fingerprint()},
+		kicked:  make(chan struct{}, 1),
 		cancel:  cancel,
 	}
 	if err := n.open(background); err != nil {
@@ -95,6 +104,8 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	if n.gossip != nil {
 		n.wg.Go(func() { n.follow(background) })
 		n.wg.Go(func() { n.reconcile(background) })
+		n.wg.Go(func() { n.exchange(background) })
+		n.wg.Go(func() { n.replicate(background) })
 	}
 	return n, nil
 }
@@ -105,6 +116,9 @@ func (n *Node) open(ctx context.Context) error {
 		if n.config.Name == "" {
 			n.config.Name = "standalone"
 		}
+		n.parts = newPartitions(0)
+		n.parts.holdAll()
+		n.beat.Store(math.MaxInt64)
 		return n.publish(ctx, []*member{{meta: meta{name: n.config.Name}}})
 	}
 	listener, err := n.config.Network.Listen(n.config.PeerBind)
@@ -120,12 +134,14 @@ func (n *Node) open(ctx context.Context) error {
 		_ = listener.Close()
 		return fmt.Errorf("cluster: making a certificate: %w", err)
 	}
-	n.server = transport.NewServer(answering{n}, n.hello, secure)
 	n.gossip, err = openGossip(&n.config, n.identity, listener.Addr())
 	if err != nil {
 		_ = listener.Close()
 		return err
 	}
+	n.parts = newPartitions(bootID(n.gossip.boot))
+	n.hello.Boot = uint64(n.parts.self)
+	n.server = transport.NewServer(answering{n}, n.hello, secure)
 	n.wg.Go(func() {
 		if err := n.server.Serve(listener); err != nil {
 			n.config.Log.Error("no longer accepting peers", "error", err)
@@ -187,8 +203,8 @@ const (
 
 // Ready reports whether the node should be sent traffic. It becomes ready once it
 // has joined the cluster, or found nobody to join for 3 s, its view has settled,
-// and it has tried to connect to everybody in it; a replica that serves before
-// that may decide for keys that others own. From then on it stays ready until
+// it has tried to connect to everybody in it, and it has all partitions that it
+// owns, with what others had counted in them. From then on it stays ready until
 // Close, whatever becomes of its peers, or until a newer replica takes its name:
 // the failure of one must not spread to the others.
 func (n *Node) Ready() bool {
@@ -203,26 +219,29 @@ func (n *Node) Ready() bool {
 		return true
 	}
 	now := n.now()
-	formed := n.gossip.joined.Load() || len(n.config.Seeds) == 0 || now >= int64(formTime)
-	if formed && now-n.changed.Load() >= int64(settleTime) && v.tried() {
+	if n.formed(now) && now-n.changed.Load() >= int64(settleTime) && v.tried() && n.parts.warm() {
 		n.settled.Store(true)
 	}
 	return n.settled.Load()
 }
 
-// Close leaves the cluster, tells the others, and waits until every goroutine
-// that the node started has ended. Calls of Take that are under way are answered;
-// later ones get ErrClosed. ctx, which mustn't be one that is cancelled already,
-// bounds the leaving, to at most 2 s; its error says that the others have to find
-// out by themselves. Close can take up to 5 s longer where a connection hangs.
-// Every call waits for the first, and returns what that does.
+// Close leaves the cluster without losing what was counted, and waits until every
+// goroutine that the node started has ended. At first the node is no longer Ready
+// but goes on deciding, while it hands its partitions to the others; then it
+// answers for a moment those who haven't heard, and tells them farewell. Calls of
+// Take that are under way are answered; later ones get ErrClosed.
+//
+// ctx bounds all this, to at most 10 s; its error says that the others have to find
+// out by themselves and lose what a crash would. An already cancelled ctx is such a
+// crash. Close can take up to 5 s longer where a connection hangs. Every call waits
+// for the first, and returns what that does.
 func (n *Node) Close(ctx context.Context) error {
 	n.once.Do(func() {
 		n.closing.Store(true)
-		n.cancel() // the view stays as it is
 		if n.gossip != nil {
-			n.left = n.gossip.leave(ctx)
+			n.left = n.leave(ctx)
 		}
+		n.cancel()
 		n.closed.Store(true)
 		n.shut()
 	})

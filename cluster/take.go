@@ -25,9 +25,9 @@ var (
 // without taking.
 //
 // It returns within Config.HitTimeout, and before the context's deadline if
-// that has more than 2 ms left. Where the owner of the key can't be asked in
-// time the rule's failure policy decides: that is no error, the decision is
-// marked Degraded. The errors are ErrClosed, ErrNilRule, ErrBadCost and the
+// that has more than 2 ms left. Where the holder of the key's bucket can't be asked
+// in time its standby decides, and where that can't either the rule's failure
+// policy: that is no error, the decision is marked Degraded. The errors are ErrClosed, ErrNilRule, ErrBadCost and the
 // context's own when it is done beforehand; a cancellation while Take waits is
 // not noticed. It is safe for concurrent use.
 func (n *Node) Take(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (bucket.Decision, error) {
@@ -35,18 +35,11 @@ func (n *Node) Take(ctx context.Context, rule *bucket.Rule, key string, tokens i
 		return bucket.Decision{}, err
 	}
 	now := n.now()
-	digest := n.store.Digest(rule, key)
-	view := n.view.Load()
-	owner := view.owner(digest)
-	if owner.peer == nil {
-		return rule.Decision(n.store.TakeDigest(rule, digest, tokens, now)), nil
+	hit := transport.Hit{Digest: n.store.Digest(rule, key), Rule: rule, Tokens: tokens}
+	if verdict, ok := n.decide(hit, now); ok {
+		return rule.Decision(verdict), nil
 	}
-	hit := transport.Hit{Digest: digest, Rule: rule, Tokens: tokens}
-	verdict, err := owner.peer.Ask(hit, n.expiry(ctx, now))
-	if err != nil {
-		verdict = n.degrade(hit, now, len(view.members))
-	}
-	return rule.Decision(verdict), nil
+	return rule.Decision(n.forward(hit, now, n.expiry(ctx, now))), nil
 }
 
 func (n *Node) check(ctx context.Context, rule *bucket.Rule, tokens int64) error {
@@ -92,13 +85,4 @@ func (n *Node) degrade(h transport.Hit, now int64, members int) bucket.Verdict {
 		v.RetryAfter = denyRetry // too much for a share, not for the whole
 	}
 	return v
-}
-
-// answering is the node as its peers see it.
-type answering struct{ node *Node }
-
-func (a answering) Now() int64 { return a.node.now() }
-
-func (a answering) Decide(h transport.Hit, now int64) bucket.Verdict {
-	return a.node.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)
 }

@@ -168,7 +168,7 @@ func TestFailurePolicies(t *testing.T) {
 		t.Errorf("share, 6 s later: %+v", v)
 	}
 	// What was taken from shares is not taken from the limit itself.
-	if v := (answering{n}).Decide(share, now); !v.Allowed || v.Degraded || v.Remaining != 39 {
+	if v := (answering{n}).Decide(share, now).Verdict; !v.Allowed || v.Degraded || v.Remaining != 39 {
 		t.Errorf("as the owner: %+v", v)
 	}
 	// Nobody's share is less than one token.

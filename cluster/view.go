@@ -1,10 +1,11 @@
 package cluster
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
-	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/handoff"
 	"github.com/shoal-dev/shoal/ring"
 	"github.com/shoal-dev/shoal/transport"
 )
@@ -13,13 +14,16 @@ import (
 // how to reach them. It is made anew with every change and never changed.
 type view struct {
 	table   *ring.Table
-	members []*member // by name, as in the table; those beyond ring.MaxMembers own nothing
+	members []*member // by name
+	ring    []*member // those that own something, as in the table: who leaves doesn't, nor do those beyond ring.MaxMembers
+	byID    map[handoff.Boot]*member
 }
 
 // member is one living boot of a replica, as seen from here.
 type member struct {
 	meta
 	boot   string          // memberlist's name of it
+	id     handoff.Boot    // the short form of that
 	gossip string          // host:port
 	peer   *transport.Peer // nil for this node itself
 }
@@ -34,14 +38,26 @@ func newView(boots []*member) (*view, error) {
 			newest[b.name] = b
 		}
 	}
-	names := slices.Sorted(maps.Keys(newest))
-	table, err := ring.New(names[:min(len(names), ring.MaxMembers)])
-	if err != nil {
-		return nil, err
+	v := &view{byID: map[handoff.Boot]*member{}}
+	for _, name := range slices.Sorted(maps.Keys(newest)) {
+		m := newest[name]
+		v.members = append(v.members, m)
+		v.byID[m.id] = m
+		if !m.leaving {
+			v.ring = append(v.ring, m)
+		}
 	}
-	v := &view{table: table}
-	for _, name := range names {
-		v.members = append(v.members, newest[name])
+	if len(v.ring) == 0 { // all leave, and nobody is there to take over
+		v.ring = v.members
+	}
+	v.ring = v.ring[:min(len(v.ring), ring.MaxMembers)]
+	names := make([]string, len(v.ring))
+	for i, m := range v.ring {
+		names[i] = m.name
+	}
+	var err error
+	if v.table, err = ring.New(names); err != nil {
+		return nil, err
 	}
 	return v, nil
 }
@@ -52,9 +68,29 @@ func (m *member) newer(other *member) bool {
 	return m.epoch > other.epoch || m.epoch == other.epoch && m.boot > other.boot
 }
 
-// owner is the member that decides for a key.
-func (v *view) owner(d bucket.Digest) *member {
-	return v.members[v.table.OwnerIndex(ring.Partition(d.Hi))]
+// owner is the member that should decide for a partition.
+func (v *view) owner(partition int) *member { return v.ring[v.table.OwnerIndex(partition)] }
+
+// standby is the member that keeps a copy of a partition's buckets, and would be
+// its owner if that were gone; nil if there is none.
+func (v *view) standby(partition int) *member {
+	name := v.table.Standby(partition)
+	i, found := slices.BinarySearchFunc(v.ring, name, func(m *member, name string) int { return cmp.Compare(m.name, name) })
+	if !found {
+		return nil
+	}
+	return v.ring[i]
+}
+
+// bootOwners returns the owner of each partition, 0 where everybody leaves.
+func (v *view) bootOwners() []handoff.Boot {
+	owners := make([]handoff.Boot, ring.Partitions)
+	for i := range owners {
+		if m := v.owner(i); !m.leaving {
+			owners[i] = m.id
+		}
+	}
+	return owners
 }
 
 // boot returns the member with a boot's name, or nil.
@@ -72,12 +108,12 @@ func (v *view) tried() bool {
 	return !slices.ContainsFunc(v.members, func(m *member) bool { return m.peer != nil && !m.peer.Tried() })
 }
 
-// owned is the number of partitions of the i-th member.
-func (v *view) owned(i int) int {
-	if i >= ring.MaxMembers {
-		return 0
+// owned is the number of partitions of a member.
+func (v *view) owned(m *member) int {
+	if i := slices.Index(v.ring, m); i >= 0 {
+		return v.table.Owned(i)
 	}
-	return v.table.Owned(i)
+	return 0
 }
 
 // close closes the way to every peer.

@@ -27,9 +27,9 @@ func TestMembersBeyondTheTable(t *testing.T) {
 	}
 	sum := 0
 	for i, m := range v.members {
-		sum += v.owned(i)
-		if i >= ring.MaxMembers && v.owned(i) != 0 {
-			t.Errorf("%s owns %d", m.name, v.owned(i))
+		sum += v.owned(m)
+		if i >= ring.MaxMembers && v.owned(m) != 0 {
+			t.Errorf("%s owns %d", m.name, v.owned(m))
 		}
 	}
 	if sum != ring.Partitions {

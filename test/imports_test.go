@@ -64,7 +64,7 @@ type rule struct {
 }
 
 var (
-	libraries = []string{"bucket", "ring", "transport", "cluster", "httpmw", "grpcmw", "contrib"}
+	libraries = []string{"bucket", "ring", "handoff", "transport", "cluster", "httpmw", "grpcmw", "contrib"}
 	coreThird = []string{memberlist, consistent, grpc, errorDetails, protobuf, xxhash, siphash}
 
 	// rules is the table of arrows. A nested module of contrib, cmd or test may
@@ -72,10 +72,11 @@ var (
 	rules = map[string]rule{
 		"bucket":    {core: true, third: []string{siphash}, testThird: []string{rapid}},
 		"ring":      {core: true, third: []string{consistent, xxhash}, testThird: []string{rapid}},
+		"handoff":   {core: true},
 		"transport": {core: true, ours: []string{"bucket"}, third: []string{grpc, protobuf}, testOurs: []string{anything}, testThird: []string{rapid}},
 		"httpmw":    {core: true, ours: []string{"bucket"}, testOurs: []string{anything}, testThird: []string{rapid}},
 		"grpcmw":    {core: true, ours: []string{"bucket"}, third: []string{grpc, protobuf, errorDetails}, testOurs: []string{anything}, testThird: []string{rapid}},
-		"cluster":   {core: true, ours: []string{"bucket", "ring", "transport"}, third: coreThird, testOurs: []string{anything}, testThird: []string{rapid}},
+		"cluster":   {core: true, ours: []string{"bucket", "ring", "handoff", "transport"}, third: coreThird, testOurs: []string{anything}, testThird: []string{rapid}},
 		"contrib":   {ours: libraries, third: []string{anything}, testOurs: []string{anything}},
 		"cmd":       {ours: libraries, third: coreThird, testOurs: []string{anything}, testThird: []string{rapid}},
 		"test":      {ours: []string{anything}, third: append([]string{rapid}, coreThird...)},

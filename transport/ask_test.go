@@ -14,6 +14,7 @@ import (
 
 // recorder is an owner with a store, which writes down what it decides.
 type recorder struct {
+	noCalls
 	w     *world
 	store *bucket.Store
 
@@ -32,11 +33,11 @@ func newRecorder(w *world) *recorder {
 
 func (r *recorder) Now() int64 { return r.w.now() + int64(time.Hour) }
 
-func (r *recorder) Decide(h transport.Hit, now int64) bucket.Verdict {
+func (r *recorder) Decide(h transport.Hit, now int64) transport.Answer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.log = append(r.log, decided{h, now})
-	return r.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)
+	return transport.Answer{Verdict: r.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)}
 }
 
 // rules makes n rules of one to eight limits.
@@ -84,12 +85,12 @@ func TestVerdictsAreThoseOfAStoreHere(t *testing.T) {
 						Rule:   rule,
 						Tokens: rng.Int64N(6) - 1,
 					}
-					v, err := peer.Ask(h, w.now()+int64(time.Second))
+					a, err := peer.Ask(h, w.now()+int64(time.Second))
 					if err != nil {
 						w.Errorf("%v: %v", h, err)
 					}
 					mu.Lock()
-					byKey[h.Digest] = append(byKey[h.Digest], asked{h, v})
+					byKey[h.Digest] = append(byKey[h.Digest], asked{h, a.Verdict})
 					mu.Unlock()
 					if rng.IntN(2) == 0 {
 						time.Sleep(time.Duration(rng.IntN(int(10 * time.Millisecond))))

@@ -3,8 +3,6 @@ package transport
 import (
 	"sync"
 	"sync/atomic"
-
-	"github.com/shoal-dev/shoal/bucket"
 )
 
 // call is one caller's hit and the place where its verdict is put.
@@ -17,16 +15,16 @@ type call struct {
 	expire int64  // on the asker's clock
 	rule   uint16 // place in the frame, set while it is put together
 
-	ended   atomic.Bool
-	verdict bucket.Verdict
-	err     error
-	done    chan struct{} // of capacity 1: waking a caller never blocks
+	ended  atomic.Bool
+	answer Answer
+	err    error
+	done   chan struct{} // of capacity 1: waking a caller never blocks
 }
 
 // end gives the call its result, unless it has one.
-func (c *call) end(v bucket.Verdict, err error) {
+func (c *call) end(a Answer, err error) {
 	if c.ended.CompareAndSwap(false, true) {
-		c.verdict, c.err = v, err
+		c.answer, c.err = a, err
 		c.done <- struct{}{}
 	}
 }

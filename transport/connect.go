@@ -13,8 +13,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
-
-	"github.com/shoal-dev/shoal/bucket"
 )
 
 const (
@@ -63,30 +61,18 @@ func reason(err error) string {
 
 // attempt opens one connection with one stream and reads it until it breaks.
 func (p *Peer) attempt(ctx context.Context) (established bool, err error) {
-	conn, err := grpc.NewClient("passthrough:///"+p.config.Address,
-		grpc.WithTransportCredentials(p.credentials()),
-		grpc.WithContextDialer(p.config.Dial),
-		grpc.WithNoProxy(),
-		grpc.WithDisableServiceConfig(),
-		grpc.WithDisableRetry(),
-		grpc.WithIdleTimeout(0),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: dialTime}),
-		grpc.WithStaticStreamWindowSize(window),
-		grpc.WithStaticConnWindowSize(window),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallRecvMsgSize(maxMessage)),
-	)
+	conn, err := p.open(0, maxMessage)
 	if err != nil {
 		return false, err
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithCancel(p.config.Hello.attach(ctx))
+	ctx, cancel := context.WithCancel(p.config.Hello.attach(ctx, p.config.Boot))
 	defer cancel()
 	desc := askDesc(nil)
 	dialing := time.AfterFunc(dialTime, cancel)
 	stream, err := conn.NewStream(ctx, &desc, methodAsk)
 	if err == nil {
-		err = greeted(stream)
+		err = greeted(stream, p.config.Boot)
 	}
 	if !dialing.Stop() { // err says no more than that the context was cancelled
 		err = context.DeadlineExceeded
@@ -100,6 +86,27 @@ func (p *Peer) attempt(ctx context.Context) (established bool, err error) {
 	return true, err
 }
 
+// open makes a connection that takes messages up to a size, and is closed when it
+// has been idle for a while unless that is 0. It connects when it is used.
+func (p *Peer) open(idle time.Duration, size int) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:///"+p.config.Address,
+		grpc.WithTransportCredentials(p.credentials()),
+		grpc.WithContextDialer(p.config.Dial),
+		grpc.WithNoProxy(),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithDisableRetry(),
+		grpc.WithIdleTimeout(idle),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: firstBackoff, Multiplier: 2, Jitter: 0.5, MaxDelay: lastBackoff},
+			MinConnectTimeout: dialTime,
+		}),
+		grpc.WithStaticStreamWindowSize(window),
+		grpc.WithStaticConnWindowSize(window),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallRecvMsgSize(size)),
+	)
+}
+
 func (p *Peer) credentials() credentials.TransportCredentials {
 	if p.config.TLS == nil {
 		return insecure.NewCredentials()
@@ -107,11 +114,15 @@ func (p *Peer) credentials() credentials.TransportCredentials {
 	return credentials.NewTLS(p.config.TLS)
 }
 
-// greeted waits until the other end has said hello. A stream that it refuses has
-// no header; the reason then comes in place of a frame.
-func greeted(stream grpc.ClientStream) error {
-	if header, err := stream.Header(); header != nil || err != nil {
+// greeted waits until the other end has said hello, and makes sure that it is the
+// boot peer. A stream that it refuses has no header; the reason then comes in
+// place of a frame.
+func greeted(stream grpc.ClientStream, peer uint64) error {
+	switch header, err := stream.Header(); {
+	case err != nil:
 		return err
+	case header != nil:
+		return meant(peer, header)
 	}
 	return stream.RecvMsg(new(frame))
 }
@@ -132,7 +143,7 @@ func (p *Peer) broken() {
 	p.turn(connecting, nil)
 	for _, b := range p.flights {
 		for _, c := range b.calls {
-			c.end(bucket.Verdict{}, ErrUnavailable)
+			c.end(Answer{}, ErrUnavailable)
 		}
 	}
 	p.flights, p.inFlight, p.unanswered = nil, 0, 0
@@ -184,7 +195,7 @@ func (p *Peer) answered(b []byte) error {
 	p.mu.Unlock()
 
 	for i, c := range sent.calls {
-		c.end(r.verdict(i))
+		c.end(r.answer(i))
 	}
 	p.mu.Lock()
 	p.recycle(sent)

@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/transport"
 )
 
@@ -252,7 +251,7 @@ type slow struct {
 	took time.Duration
 }
 
-func (s *slow) Decide(h transport.Hit, now int64) bucket.Verdict {
+func (s *slow) Decide(h transport.Hit, now int64) transport.Answer {
 	time.Sleep(s.took)
 	return s.echo.Decide(h, now)
 }

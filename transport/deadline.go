@@ -5,8 +5,6 @@ import (
 	"math"
 	"slices"
 	"time"
-
-	"github.com/shoal-dev/shoal/bucket"
 )
 
 // grain is how closely two deadlines may follow each other before the sweeper
@@ -79,7 +77,7 @@ func expireCalls(calls []*call, now int64) (earliest int64) {
 		switch {
 		case c.ended.Load():
 		case c.expire <= now+grain:
-			c.end(bucket.Verdict{}, ErrDeadline)
+			c.end(Answer{}, ErrDeadline)
 		default:
 			earliest = min(earliest, c.expire)
 		}

@@ -41,12 +41,13 @@ func (c *stopped) Close() error {
 func stoppable(t *testing.T) (p *Peer, stop func()) {
 	t.Helper()
 	l := bufconn.Listen(1 << 20)
-	s := NewServer(mute{}, Hello{}, nil)
+	s := NewServer(mute{}, Hello{Boot: 2}, nil)
 	go s.Serve(l)
 	stopping := make(chan struct{})
 	began := time.Now()
 	p = Dial(PeerConfig{
 		Address: "owner",
+		Hello:   Hello{Boot: 1},
 		Now:     func() int64 { return int64(time.Since(began)) },
 		Dial: func(ctx context.Context, _ string) (net.Conn, error) {
 			c, err := l.DialContext(ctx)

@@ -11,9 +11,14 @@ import (
 )
 
 const (
-	version   = 1
-	kindHits  = 1
-	kindReply = 2
+	version = 1
+
+	kindHits      = 1
+	kindReply     = 2
+	kindCall      = 5
+	kindCallReply = 6
+
+	flagOrphan = 1 << 0 // in a hit's record
 
 	envelopeBytes = 5 // protobuf's tag and a length of four bytes
 	requestHeader = 24
@@ -122,7 +127,11 @@ func (b *batch) encode(buf []byte, now int64) {
 		binary.BigEndian.PutUint64(f[16:], uint64(c.hit.Tokens))
 		binary.BigEndian.PutUint32(f[24:], microseconds(c.expire-now))
 		binary.BigEndian.PutUint16(f[28:], c.rule)
-		binary.BigEndian.PutUint16(f[30:], 0)
+		var flags uint16
+		if c.hit.Orphan {
+			flags |= flagOrphan
+		}
+		binary.BigEndian.PutUint16(f[30:], flags)
 		f = f[hitBytes:]
 	}
 	seal(buf)
@@ -202,6 +211,7 @@ func (r *request) hit(i int) (h Hit, left time.Duration) {
 		Digest: bucket.Digest{Hi: binary.BigEndian.Uint64(f[0:]), Lo: binary.BigEndian.Uint64(f[8:])},
 		Rule:   r.rules[r.rule(i)],
 		Tokens: int64(binary.BigEndian.Uint64(f[16:])),
+		Orphan: binary.BigEndian.Uint16(f[30:])&flagOrphan != 0,
 	}
 	return h, time.Duration(binary.BigEndian.Uint32(f[24:])) * time.Microsecond
 }

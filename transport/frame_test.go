@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -73,7 +74,7 @@ func randomCalls(rng *rand.Rand, n int, now int64, rules []*bucket.Rule) []*call
 	calls := make([]*call, n)
 	for i := range calls {
 		calls[i] = &call{
-			hit:    Hit{Digest: bucket.Digest{Hi: rng.Uint64(), Lo: rng.Uint64()}, Rule: rules[rng.IntN(len(rules))], Tokens: int64(rng.Uint64())},
+			hit:    Hit{Digest: bucket.Digest{Hi: rng.Uint64(), Lo: rng.Uint64()}, Rule: rules[rng.IntN(len(rules))], Tokens: int64(rng.Uint64()), Orphan: rng.IntN(2) == 0},
 			expire: now + rng.Int64N(int64(time.Minute)),
 		}
 	}
@@ -84,7 +85,7 @@ func randomCalls(rng *rand.Rand, n int, now int64, rules []*bucket.Rule) []*call
 func TestRequestBytes(t *testing.T) {
 	frame := encoded(t, 0x0102030405060708, 0x1112131415161718,
 		&call{hit: Hit{Digest: bucket.Digest{Hi: 0x2122232425262728, Lo: 0x3132333435363738}, Rule: testRule, Tokens: 5}, expire: 0x0102030405060708 + int64(50*ms) + 999},
-		&call{hit: Hit{Digest: bucket.Digest{Hi: 1, Lo: 2}, Rule: testRule, Tokens: -1}, expire: 0},
+		&call{hit: Hit{Digest: bucket.Digest{Hi: 1, Lo: 2}, Rule: testRule, Tokens: -1, Orphan: true}, expire: 0},
 	)
 	size := testRule.BinarySize()
 	length := 24 + 2 + size + 2*32
@@ -92,7 +93,7 @@ func TestRequestBytes(t *testing.T) {
 		"01" + "01" + "0002" + "1112131415161718" + "0102030405060708" + "0020" + "0001" +
 		fmt.Sprintf("%04x", size) + hex.EncodeToString([]byte(wire(testRule))) +
 		"2122232425262728" + "3132333435363738" + "0000000000000005" + "0000c350" + "0000" + "0000" +
-		"0000000000000001" + "0000000000000002" + "ffffffffffffffff" + "00000000" + "0000" + "0000"
+		"0000000000000001" + "0000000000000002" + "ffffffffffffffff" + "00000000" + "0000" + "0001"
 	if got := hex.EncodeToString(frame); got != want {
 		t.Errorf("frame\n%s, want\n%s", got, want)
 	}
@@ -296,7 +297,7 @@ func TestLaterVersionOfRequest(t *testing.T) {
 	inner[21] = hitBytes + 8
 	for i := range calls {
 		inner = append(inner, old[envelopeBytes+records+i*hitBytes:][:hitBytes]...)
-		inner[len(inner)-2], inner[len(inner)-1] = 0xff, 0xff // reserved
+		inner[len(inner)-2], inner[len(inner)-1] = 0xff, 0xff&^flagOrphan // reserved
 		inner = binary.BigEndian.AppendUint64(inner, rng.Uint64())
 	}
 	_, got, _ := parsed(t, sealed(inner...))
@@ -395,8 +396,11 @@ func TestAnsweringAllocatesByTheFrame(t *testing.T) {
 	}
 }
 
-// mute allows everything.
+// mute allows everything, and answers no call.
 type mute struct{}
 
-func (mute) Now() int64                       { return 0 }
-func (mute) Decide(Hit, int64) bucket.Verdict { return bucket.Verdict{Allowed: true} }
+func (mute) Now() int64               { return 0 }
+func (mute) Decide(Hit, int64) Answer { return Answer{Verdict: bucket.Verdict{Allowed: true}} }
+func (mute) Call(context.Context, uint64, uint8, []byte) ([]byte, error) {
+	return nil, errors.New("no calls")
+}

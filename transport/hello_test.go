@@ -44,9 +44,9 @@ func TestHelloMismatch(t *testing.T) {
 		owner transport.Hello
 		want  string
 	}{
-		{"cluster", transport.Hello{Cluster: "other", Fingerprint: 7}, `cluster \"test\"`},
-		{"no cluster", transport.Hello{Fingerprint: 7}, `cluster \"test\"`},
-		{"digest key", transport.Hello{Cluster: "test", Fingerprint: 8}, "DigestKey"},
+		{"cluster", transport.Hello{Cluster: "other", Fingerprint: 7, Boot: 1}, `cluster \"test\"`},
+		{"no cluster", transport.Hello{Fingerprint: 7, Boot: 1}, `cluster \"test\"`},
+		{"digest key", transport.Hello{Cluster: "test", Fingerprint: 8, Boot: 1}, "DigestKey"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestHelloMismatch(t *testing.T) {
 // Cluster names are free text.
 func TestHelloWithStrangeName(t *testing.T) {
 	bubble(t, func(w *world) {
-		strange := transport.Hello{Cluster: "\x00\xff größe\r\n", Fingerprint: 1<<64 - 1}
+		strange := transport.Hello{Cluster: "\x00\xff größe\r\n", Fingerprint: 1<<64 - 1, Boot: 1<<64 - 1}
 		w.serve(&echo{w: w}, strange)
 		w.ask(w.dial(func(c *transport.PeerConfig) { c.Hello = strange }), 1)
 	})

@@ -118,15 +118,16 @@ func TestLagOfAnyClock(t *testing.T) {
 
 // scribe is a Handler that writes down which hits it was given.
 type scribe struct {
+	mute
 	now     int64
 	decided []uint64
 }
 
 func (s *scribe) Now() int64 { return s.now }
 
-func (s *scribe) Decide(h Hit, _ int64) bucket.Verdict {
+func (s *scribe) Decide(h Hit, _ int64) Answer {
 	s.decided = append(s.decided, h.Digest.Lo)
-	return bucket.Verdict{Allowed: true, Remaining: int64(h.Digest.Lo)}
+	return Answer{Verdict: bucket.Verdict{Allowed: true, Remaining: int64(h.Digest.Lo)}}
 }
 
 // What comes later than its caller waited is dropped before it is debited, and
@@ -150,11 +151,11 @@ func TestSessionDropsWhatIsLate(t *testing.T) {
 			t.Fatalf("a reply to %d hits, %v", r.count, err)
 		}
 		for i := range left {
-			switch v, err := r.verdict(i); {
-			case err == ErrDeadline && v == bucket.Verdict{}:
+			switch a, err := r.answer(i); {
+			case err == ErrDeadline && a == Answer{}:
 				dropped++
-			case err != nil || v.Remaining != int64(i):
-				t.Errorf("verdict %d: %+v, %v", i, v, err)
+			case err != nil || a.Verdict.Remaining != int64(i):
+				t.Errorf("verdict %d: %+v, %v", i, a, err)
 			}
 		}
 		return h.decided, dropped

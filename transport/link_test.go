@@ -215,9 +215,9 @@ func TestNoLostWakeUp(t *testing.T) {
 func askEcho(t *testing.T, p *Peer, h Hit, left time.Duration, or ...error) error {
 	t.Helper()
 	expire := p.config.Now() + int64(left)
-	v, err := p.Ask(h, expire)
-	if err == nil && v != echoed(h) {
-		t.Errorf("hit %d was answered %+v, the answer to another", h.Digest.Lo, v)
+	a, err := p.Ask(h, expire)
+	if err == nil && a != (Answer{Verdict: echoed(h)}) {
+		t.Errorf("hit %d was answered %+v, the answer to another", h.Digest.Lo, a)
 	}
 	if err != nil && !slices.Contains(or, err) {
 		t.Errorf("hit %d: %v", h.Digest.Lo, err)

@@ -11,26 +11,27 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-
-	"github.com/shoal-dev/shoal/bucket"
 )
 
 // PeerConfig says how to reach a peer. Address, Dial and Now are required.
 type PeerConfig struct {
+	View func() uint64
 	Address string // of its Server, host:port
 	Dial    func(ctx context.Context, address string) (net.Conn, error)
 	Now     Clock
 	Hello   Hello
+	Boot    uint64       // of the peer; one that says another is refused. 0 takes anybody
 	TLS     *tls.Config  // nil means plain text
 	Log     *slog.Logger // nil discards
 }
 
-// Peer is the asking end of the stream to one other replica. It is safe for
+// Peer is the asking end of the connections to one other replica. It is safe for
 // concurrent use.
 type Peer struct {
 	config PeerConfig
 	calls  callPool
 	cancel context.CancelFunc
+	done   <-chan struct{} // closed by cancel
 	wg     sync.WaitGroup
 	alarm  chan struct{} // of capacity 1: armed was moved forward
 
@@ -39,13 +40,14 @@ type Peer struct {
 	tried      bool              // the first attempt to connect has ended
 	stream     grpc.ClientStream // nil unless connected
 	queue      []*call
-	flights    []*batch // sent and not answered, oldest first
-	spare      []*batch // to be used again
-	inFlight   int      // frames that hold back the next: flights, and one just answered
-	unanswered int      // bytes of requests in flight
-	sending    bool     // somebody is putting a frame together or sending it
-	sequence   uint64   // of the next hit
-	armed      int64    // when the sweeper will look next
+	flights    []*batch         // sent and not answered, oldest first
+	spare      []*batch         // to be used again
+	inFlight   int              // frames that hold back the next: flights, and one just answered
+	unanswered int              // bytes of requests in flight
+	sending    bool             // somebody is putting a frame together or sending it
+	sequence   uint64           // of the next hit
+	armed      int64            // when the sweeper will look next
+	bulk       *grpc.ClientConn // of the calls; nil before the first
 }
 
 type peerState uint8
@@ -64,7 +66,7 @@ func Dial(c PeerConfig) *Peer {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Peer{config: c, cancel: cancel, alarm: make(chan struct{}, 1), armed: math.MaxInt64}
+	p := &Peer{config: c, cancel: cancel, done: ctx.Done(), alarm: make(chan struct{}, 1), armed: math.MaxInt64}
 	p.wg.Go(func() { p.connect(ctx) })
 	p.wg.Go(func() { p.sweep(ctx) })
 	return p
@@ -73,16 +75,16 @@ func Dial(c PeerConfig) *Peer {
 // Ask has a hit decided by the peer, and returns by the time expire on the
 // clock Now, or at worst a timer's inaccuracy after it. The errors are those of
 // this package.
-func (p *Peer) Ask(h Hit, expire int64) (bucket.Verdict, error) {
+func (p *Peer) Ask(h Hit, expire int64) (Answer, error) {
 	c := p.calls.get(h, expire)
 	if err := p.enqueue(c); err != nil {
 		p.calls.put(c)
-		return bucket.Verdict{}, err
+		return Answer{}, err
 	}
 	<-c.done
-	v, err := c.verdict, c.err
+	a, err := c.answer, c.err
 	p.calls.put(c)
-	return v, err
+	return a, err
 }
 
 // Close ends all calls, with ErrClosed unless they were sent, and waits for the
@@ -121,7 +123,7 @@ func (p *Peer) drop(s peerState, err error) {
 	defer p.mu.Unlock()
 	p.turn(s, nil)
 	for _, c := range p.queue {
-		c.end(bucket.Verdict{}, err)
+		c.end(Answer{}, err)
 	}
 	clear(p.queue)
 	p.queue = p.queue[:0]

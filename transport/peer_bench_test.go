@@ -14,28 +14,30 @@ import (
 
 // owner is a store behind a Server on loopback, and peer the way to it.
 type owner struct {
+	noCalls
 	store *bucket.Store
 	base  time.Time
 }
 
 func (o *owner) Now() int64 { return int64(time.Since(o.base)) }
 
-func (o *owner) Decide(h transport.Hit, now int64) bucket.Verdict {
-	return o.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)
+func (o *owner) Decide(h transport.Hit, now int64) transport.Answer {
+	return transport.Answer{Verdict: o.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)}
 }
 
 func benchmarkPeer(b *testing.B) (*transport.Peer, *owner) {
-	o := &owner{bucket.NewStore(bucket.StoreConfig{}), time.Now()}
+	o := &owner{store: bucket.NewStore(bucket.StoreConfig{}), base: time.Now()}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	server := transport.NewServer(o, transport.Hello{}, nil)
+	server := transport.NewServer(o, hello, nil)
 	go server.Serve(l)
 	var d net.Dialer
 	peer := transport.Dial(transport.PeerConfig{
 		Address: l.Addr().String(),
 		Now:     o.Now,
+		Hello:   hello,
 		Dial: func(ctx context.Context, a string) (net.Conn, error) {
 			return d.DialContext(ctx, "tcp", a)
 		},

@@ -2,8 +2,6 @@ package transport
 
 import (
 	"runtime"
-
-	"github.com/shoal-dev/shoal/bucket"
 )
 
 // enqueue queues a call, and sends the queue if the stream is free. The call
@@ -90,7 +88,7 @@ func (p *Peer) send(b *batch) {
 	p.mu.Lock()
 	if p.stream != stream {
 		for _, c := range b.calls {
-			c.end(bucket.Verdict{}, ErrUnavailable)
+			c.end(Answer{}, ErrUnavailable)
 		}
 		return
 	}

@@ -158,7 +158,7 @@ func TestCollect(t *testing.T) {
 				c.done = make(chan struct{}, 1)
 				if rng.IntN(10) == 0 {
 					ended[c] = true
-					c.end(bucket.Verdict{}, ErrDeadline)
+					c.end(Answer{}, ErrDeadline)
 				}
 			}
 			p.queue = append(p.queue, calls...)
@@ -210,7 +210,7 @@ func TestPoolTakesAnsweredCallsOnly(t *testing.T) {
 	var pool callPool
 	for range 1000 {
 		c := pool.get(hit(1), 1)
-		c.end(bucket.Verdict{}, ErrDeadline)
+		c.end(Answer{}, ErrDeadline)
 		<-c.done
 		pool.put(c)
 		if again := pool.get(hit(2), 2); again == c {
@@ -218,10 +218,10 @@ func TestPoolTakesAnsweredCallsOnly(t *testing.T) {
 		}
 	}
 	c := pool.get(hit(1), 1)
-	c.end(bucket.Verdict{Remaining: 1}, nil)
-	c.end(bucket.Verdict{Remaining: 2}, ErrClosed) // too late
-	if <-c.done; c.verdict.Remaining != 1 || c.err != nil || len(c.done) != 0 {
-		t.Errorf("ended twice: %+v, %v", c.verdict, c.err)
+	c.end(Answer{Hint: 1}, nil)
+	c.end(Answer{Hint: 2}, ErrClosed) // too late
+	if <-c.done; c.answer.Hint != 1 || c.err != nil || len(c.done) != 0 {
+		t.Errorf("ended twice: %+v, %v", c.answer, c.err)
 	}
 }
 

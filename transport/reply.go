@@ -16,6 +16,9 @@ const (
 	// statusDropped: the caller had given up before the hit could be decided,
 	// so nothing was debited.
 	statusDropped = 1 << 2
+	// statusNotHeld: nothing was debited here; the hint stands in place of what
+	// remains.
+	statusNotHeld = 1 << 3
 )
 
 func replySize(count int) int { return envelopeBytes + replyHeader + count*verdictBytes }
@@ -48,6 +51,16 @@ func putVerdict(f []byte, v bucket.Verdict) {
 	binary.BigEndian.PutUint64(f[4:], uint64(v.Remaining))
 	binary.BigEndian.PutUint64(f[12:], uint64(max(v.RetryAfter, v.Delay))) // one of them is 0
 	binary.BigEndian.PutUint64(f[20:], uint64(v.ResetAfter))
+}
+
+func putAnswer(f []byte, a Answer) {
+	if !a.NotHeld {
+		putVerdict(f, a.Verdict)
+		return
+	}
+	clear(f)
+	f[0] = statusNotHeld
+	binary.BigEndian.PutUint64(f[4:], a.Hint)
 }
 
 func putDropped(f []byte) {
@@ -84,13 +97,20 @@ func (r *reply) parse(b []byte) error {
 	return nil
 }
 
-// verdict reads the i-th verdict; ErrDeadline says that the owner dropped the
-// hit because its time was over.
-func (r *reply) verdict(i int) (bucket.Verdict, error) {
+// answer reads the i-th answer; ErrDeadline says that the owner dropped the hit
+// because its time was over.
+func (r *reply) answer(i int) (Answer, error) {
 	f := r.verdicts[i*r.stride:]
-	if f[0]&statusDropped != 0 {
-		return bucket.Verdict{}, ErrDeadline
+	switch {
+	case f[0]&statusDropped != 0:
+		return Answer{}, ErrDeadline
+	case f[0]&statusNotHeld != 0:
+		return Answer{NotHeld: true, Hint: binary.BigEndian.Uint64(f[4:])}, nil
 	}
+	return Answer{Verdict: verdict(f)}, nil
+}
+
+func verdict(f []byte) bucket.Verdict {
 	v := bucket.Verdict{
 		Allowed:    f[0]&statusAllowed != 0,
 		Degraded:   f[0]&statusDegraded != 0,
@@ -104,5 +124,5 @@ func (r *reply) verdict(i int) (bucket.Verdict, error) {
 	} else {
 		v.RetryAfter = wait
 	}
-	return v, nil
+	return v
 }

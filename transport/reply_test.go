@@ -35,21 +35,23 @@ func randomVerdict(rng *rand.Rand) bucket.Verdict {
 
 // The bytes are those that shoal.proto describes.
 func TestReplyBytes(t *testing.T) {
-	b := make([]byte, replySize(4))
+	b := make([]byte, replySize(5))
 	for i := range b {
 		b[i] = 0xee // whatever was in the pool's buffer
 	}
-	beginReply(b, 0x1112131415161718, 4)
+	beginReply(b, 0x1112131415161718, 5)
 	putVerdict(record(b, 0), bucket.Verdict{Allowed: true, Limit: 3, Remaining: 0x2122, ResetAfter: 0x3132})
 	putVerdict(record(b, 1), bucket.Verdict{Degraded: true, RetryAfter: bucket.Never})
 	putDropped(record(b, 2))
 	putVerdict(record(b, 3), bucket.Verdict{Allowed: true, Degraded: true, Delay: 0x4142})
-	want := "0a" + "80818000" + // field 1, 128 bytes
-		"01" + "02" + "0004" + "1112131415161718" + "001c" + "0000" +
+	putAnswer(record(b, 4), Answer{NotHeld: true, Hint: 0xf152535455565758})
+	want := "0a" + "9c818000" + // field 1, 156 bytes
+		"01" + "02" + "0005" + "1112131415161718" + "001c" + "0000" +
 		"01" + "03" + "0000" + "0000000000002122" + "0000000000000000" + "0000000000003132" +
 		"02" + "00" + "0000" + "0000000000000000" + "7fffffffffffffff" + "0000000000000000" +
 		"04" + "00" + "0000" + "0000000000000000" + "0000000000000000" + "0000000000000000" +
-		"03" + "00" + "0000" + "0000000000000000" + "0000000000004142" + "0000000000000000"
+		"03" + "00" + "0000" + "0000000000000000" + "0000000000004142" + "0000000000000000" +
+		"08" + "00" + "0000" + "f152535455565758" + "0000000000000000" + "0000000000000000"
 	if got := hex.EncodeToString(b); got != want {
 		t.Errorf("reply\n%s, want\n%s", got, want)
 	}
@@ -64,6 +66,9 @@ func TestReplyRoundTrip(t *testing.T) {
 			verdicts[i] = randomVerdict(rng)
 		}
 		frame := replied(first, verdicts...)
+		notHeld := Answer{NotHeld: true, Hint: rng.Uint64() << rng.IntN(64)}
+		elsewhere := rng.IntN(len(verdicts))
+		putAnswer(record(frame, elsewhere), notHeld)
 		dropped := rng.IntN(len(verdicts))
 		putDropped(record(frame, dropped))
 		if len(frame) > quota {
@@ -74,12 +79,16 @@ func TestReplyRoundTrip(t *testing.T) {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		for i, want := range verdicts {
-			got, err := r.verdict(i)
+			got, err := r.answer(i)
 			if i == dropped {
-				if !errors.Is(err, ErrDeadline) || got != (bucket.Verdict{}) {
+				if !errors.Is(err, ErrDeadline) || got != (Answer{}) {
 					t.Fatalf("dropped verdict %d is %+v, %v", i, got, err)
 				}
-			} else if err != nil || got != want {
+			} else if i == elsewhere {
+				if err != nil || got != notHeld {
+					t.Fatalf("answer %d is %+v, %v; want %+v", i, got, err, notHeld)
+				}
+			} else if err != nil || got != (Answer{Verdict: want}) {
 				t.Fatalf("verdict %d is %+v, %v; want %+v", i, got, err, want)
 			}
 		}
@@ -127,14 +136,14 @@ func TestLaterVersionOfReply(t *testing.T) {
 	later[14], later[15] = 0xff, 0xff
 	for i := range want {
 		r := later[replyHeader+i*(verdictBytes+4):]
-		r[0], r[2], r[3] = r[0]|0xf8, 0xff, 0xff
+		r[0], r[2], r[3] = r[0]|0xf0, 0xff, 0xff
 	}
 	var r reply
 	if err := r.parse(sealed(later...)); err != nil {
 		t.Fatal(err)
 	}
 	for i := range want {
-		if got, err := r.verdict(i); err != nil || got != want[i] {
+		if got, err := r.answer(i); err != nil || got != (Answer{Verdict: want[i]}) {
 			t.Errorf("verdict %d is %+v, %v; want %+v", i, got, err, want[i])
 		}
 	}
@@ -146,7 +155,7 @@ func TestNegativeVerdicts(t *testing.T) {
 	if err := r.parse(replied(0, bucket.Verdict{Limit: 255, Remaining: -1, RetryAfter: math.MinInt64, ResetAfter: -5})); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := r.verdict(0); err != nil || v != (bucket.Verdict{Limit: 255}) {
+	if v, err := r.answer(0); err != nil || v != (Answer{Verdict: bucket.Verdict{Limit: 255}}) {
 		t.Errorf("read as %+v, %v", v, err)
 	}
 }
@@ -154,7 +163,9 @@ func TestNegativeVerdicts(t *testing.T) {
 func FuzzReply(f *testing.F) {
 	rng := rand.New(rand.NewPCG(15, 0))
 	for range 5 {
-		f.Add(replied(rng.Uint64(), randomVerdict(rng), randomVerdict(rng), randomVerdict(rng)))
+		frame := replied(rng.Uint64(), randomVerdict(rng), randomVerdict(rng), randomVerdict(rng))
+		putAnswer(record(frame, 1), Answer{NotHeld: true, Hint: rng.Uint64()})
+		f.Add(frame)
 	}
 	for _, frame := range hostileReplies() {
 		f.Add([]byte(frame[0]))
@@ -173,14 +184,18 @@ func FuzzReply(f *testing.F) {
 		frame := make([]byte, replySize(r.count))
 		beginReply(frame, r.first, r.count)
 		for i := range r.count {
-			v, err := r.verdict(i)
+			a, err := r.answer(i)
+			v := a.Verdict
+			if a.NotHeld && v != (bucket.Verdict{}) || !a.NotHeld && a.Hint != 0 {
+				t.Fatalf("answer %+v", a)
+			}
 			if v.Remaining < 0 || v.RetryAfter < 0 || v.ResetAfter < 0 || v.Delay < 0 {
 				t.Fatalf("verdict %+v", v)
 			}
 			if err != nil {
 				putDropped(record(frame, i))
 			} else {
-				putVerdict(record(frame, i), v)
+				putAnswer(record(frame, i), a)
 			}
 		}
 		var again reply
@@ -188,8 +203,8 @@ func FuzzReply(f *testing.F) {
 			t.Fatalf("%+v became %+v, %v", r, again, err)
 		}
 		for i := range r.count {
-			v, err := r.verdict(i)
-			if w, errAgain := again.verdict(i); v != w || !errors.Is(errAgain, err) {
+			v, err := r.answer(i)
+			if w, errAgain := again.answer(i); v != w || !errors.Is(errAgain, err) {
 				t.Fatalf("verdict %d, %+v, %v, became %+v, %v", i, v, err, w, errAgain)
 			}
 		}
@@ -208,8 +223,8 @@ func TestReplyDoesNotAllocate(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range 64 {
-			if v, err := r.verdict(i); err != nil || v.Remaining != int64(i) {
-				t.Fatal(v, err)
+			if a, err := r.answer(i); err != nil || a.Verdict.Remaining != int64(i) {
+				t.Fatal(a, err)
 			}
 		}
 	}

@@ -35,9 +35,9 @@ func NewServer(handler Handler, hello Hello, secure *tls.Config) *Server {
 		grpc.ForceServerCodecV2(rawCodec{}),
 		grpc.StaticStreamWindowSize(window),
 		grpc.StaticConnWindowSize(window),
-		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxRecvMsgSize(callSize(MaxCall)),
 		grpc.MaxHeaderListSize(8<<10),
-		grpc.MaxConcurrentStreams(16),
+		grpc.MaxConcurrentStreams(32), // so many calls of a peer at a time
 		grpc.ConnectionTimeout(3*time.Second),
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
@@ -46,6 +46,7 @@ func NewServer(handler Handler, hello Hello, secure *tls.Config) *Server {
 	s.grpc.RegisterService(&grpc.ServiceDesc{
 		ServiceName: serviceName,
 		HandlerType: (*any)(nil),
+		Methods:     []grpc.MethodDesc{callDesc(s.call)},
 		Streams:     []grpc.StreamDesc{askDesc(func(_ any, stream grpc.ServerStream) error { return s.serve(stream) })},
 	}, s)
 	return s
@@ -64,10 +65,10 @@ func (s *Server) Close() { s.grpc.Stop() }
 
 // serve answers one stream, frame by frame.
 func (s *Server) serve(stream grpc.ServerStream) error {
-	if err := s.hello.check(stream.Context()); err != nil {
+	if _, err := s.hello.check(stream.Context()); err != nil {
 		return err
 	}
-	if err := stream.SendHeader(nil); err != nil { // the asker waits for it
+	if err := stream.SendHeader(s.hello.header()); err != nil { // the asker waits for it
 		return err
 	}
 	session := session{handler: s.handler}
@@ -100,6 +101,9 @@ type session struct {
 
 // answer decides the hits of one frame, in their order.
 func (s *session) answer(b []byte) (*frame, error) {
+	if len(b) > maxMessage {
+		return nil, malformed("%d bytes, larger than max", len(b))
+	}
 	r := &s.request
 	if err := r.parse(b, &s.rules); err != nil {
 		return nil, err
@@ -114,7 +118,7 @@ func (s *session) answer(b []byte) (*frame, error) {
 			putDropped(record(*out.out, i))
 			continue
 		}
-		putVerdict(record(*out.out, i), s.handler.Decide(hit, now))
+		putAnswer(record(*out.out, i), s.handler.Decide(hit, now))
 	}
 	return out, nil
 }

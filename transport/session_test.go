@@ -49,11 +49,11 @@ func (p *Peer) dialing(l *bufconn.Listener) *Peer {
 func TestRefusedStreamWasNotEstablished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bufconn.Listen(1 << 16)
-		s := NewServer(nil, Hello{Cluster: "one"}, nil)
+		s := NewServer(nil, Hello{Cluster: "one", Boot: 2}, nil)
 		go s.Serve(l)
 		defer s.Close()
 		p := unconnected(t).dialing(l)
-		p.config.Hello = Hello{Cluster: "other"}
+		p.config.Hello = Hello{Cluster: "other", Boot: 1}
 		established, err := p.attempt(t.Context())
 		if established || err == nil || !strings.Contains(reason(err), `cluster "other"`) {
 			t.Errorf("session: established %v, error %v", established, err)
@@ -84,13 +84,16 @@ func TestSilentListenerIsNotEstablished(t *testing.T) {
 }
 
 func TestHelloCheck(t *testing.T) {
-	mine := Hello{Cluster: "shop", Fingerprint: 0xfeed}
+	mine := Hello{Cluster: "shop", Fingerprint: 0xfeed, Boot: 0xb007}
+	other := func(cluster string, fingerprint uint64) Hello {
+		return Hello{Cluster: cluster, Fingerprint: fingerprint, Boot: 0xcafe}
+	}
 	attached := func(h Hello) metadata.MD {
-		md, _ := metadata.FromOutgoingContext(h.attach(context.Background()))
+		md, _ := metadata.FromOutgoingContext(h.attach(context.Background(), 0))
 		return md
 	}
 	with := func(key, value string) metadata.MD {
-		md := attached(mine)
+		md := attached(other("shop", 0xfeed))
 		md.Set(key, value)
 		return md
 	}
@@ -98,23 +101,33 @@ func TestHelloCheck(t *testing.T) {
 		md   metadata.MD
 		want string // part of the error
 	}{
-		{attached(mine), ""},
-		{attached(Hello{Cluster: "shop", Fingerprint: 0xfeee}), "DigestKey"},
-		{attached(Hello{Cluster: "Shop", Fingerprint: 0xfeed}), `cluster "Shop"`},
+		{attached(other("shop", 0xfeed)), ""},
+		{attached(other("shop", 0xfeee)), "DigestKey"},
+		{attached(other("Shop", 0xfeed)), `cluster "Shop"`},
 		{attached(Hello{}), `cluster ""`},
 		{with(headerVersion, "2"), `version "2" of the protocol, this replica 1`},
 		{with(headerVersion, ""), `version ""`},
 		{with(headerFingerprint, ""), "DigestKey"},
+		{with(headerBoot, ""), `boot id ""`},
+		{with(headerBoot, "0000000000000000"), `boot id "0000000000000000"`},
+		{with(headerBoot, "no number"), `boot id "no number"`},
+		{with(headerBoot, "1000000000000cafe"), "boot id"},
+		{with(headerPeer, "000000000000b007"), ""},
+		{with(headerPeer, "000000000000b008"), `means boot "000000000000b008", and boot 000000000000b007 has`},
+		{with(headerPeer, "b007"), `means boot "b007"`},
 		{metadata.MD{}, "version"},
 		{nil, "version"},
 	}
 	for _, tt := range tests {
-		err := mine.check(metadata.NewIncomingContext(context.Background(), tt.md))
+		from, err := mine.check(metadata.NewIncomingContext(context.Background(), tt.md))
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("check(%v) = %v, want %q", tt.md, err, tt.want)
 		}
+		if err == nil && from != 0xcafe || err != nil && from != 0 {
+			t.Errorf("check(%v) says boot %x", tt.md, from)
+		}
 	}
-	if err := mine.check(context.Background()); err == nil {
+	if _, err := mine.check(context.Background()); err == nil {
 		t.Error("a stream without headers was let in")
 	}
 }

@@ -18,7 +18,7 @@ import (
 const roundTrip = 2 * simnet.DefaultLatency
 
 var (
-	hello = transport.Hello{Cluster: "test", Fingerprint: 7}
+	hello = transport.Hello{Cluster: "test", Fingerprint: 7, Boot: 0xa}
 	rule  = bucket.MustRule("api", "100/second")
 )
 
@@ -106,10 +106,10 @@ func (w *world) ask(p *transport.Peer, i int, or ...error) error {
 
 func (w *world) askBy(p *transport.Peer, i int, expire int64, or ...error) error {
 	w.Helper()
-	v, err := p.Ask(hit(i), expire)
+	a, err := p.Ask(hit(i), expire)
 	switch {
-	case err == nil && v != echoed(hit(i)):
-		w.Errorf("hit %d was answered %+v, the answer to another", i, v)
+	case err == nil && a != transport.Answer{Verdict: echoed(hit(i))}:
+		w.Errorf("hit %d was answered %+v, the answer to another", i, a)
 	case err != nil && !slices.ContainsFunc(or, func(o error) bool { return errors.Is(err, o) }):
 		w.Errorf("hit %d: %v", i, err)
 	}
@@ -133,15 +133,23 @@ func hit(i int) transport.Hit {
 // echo decides a hit by saying it back, so that a mix-up of answers shows. Its
 // clock is an hour ahead of the asker's.
 type echo struct {
+	noCalls
 	w       *world
 	decided atomic.Int64
 }
 
 func (e *echo) Now() int64 { return e.w.now() + int64(time.Hour) }
 
-func (e *echo) Decide(h transport.Hit, _ int64) bucket.Verdict {
+func (e *echo) Decide(h transport.Hit, _ int64) transport.Answer {
 	e.decided.Add(1)
-	return echoed(h)
+	return transport.Answer{Verdict: echoed(h)}
+}
+
+// noCalls is the part of a Handler that takes no calls.
+type noCalls struct{}
+
+func (noCalls) Call(context.Context, uint64, uint8, []byte) ([]byte, error) {
+	return nil, errors.New("no calls")
 }
 
 func echoed(h transport.Hit) bucket.Verdict {

@@ -25,9 +25,14 @@
 // A hit whose stream broke may or may not have been decided. It fails with
 // ErrUnavailable and is not sent again.
 //
+// Whatever is large or may block goes as a bulk call, [Peer.Call], over a second
+// connection that is opened for the first of them: one that shares a connection
+// with hits would have them wait for its bytes.
+//
 // [Server] is the answering end. It hands every hit to a [Handler] and knows
-// nothing of what decides. The two ends make sure of each other by a [Hello]:
-// the name of the cluster and the fingerprint of its digest key.
+// nothing of what decides. The two ends make sure of each other by a [Hello]: the
+// name of the cluster, the fingerprint of its digest key, and the boot ids of
+// both, so that a process that has got a member's address is not taken for it.
 //
 // Why it is built like this, with figures: frames of fixed records cost 22 ns a
 // hit to encode and decode at both ends, protobuf messages 126 to 458; a channel
@@ -37,6 +42,7 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -54,6 +60,8 @@ var (
 	ErrFull = errors.New("transport: queue full")
 	// ErrClosed: Close was called.
 	ErrClosed = errors.New("transport: closed")
+	// ErrTooBig: the payload of a call is longer than MaxCall.
+	ErrTooBig = errors.New("transport: call too big")
 )
 
 // Hit is one question to the owner of a key.
@@ -61,23 +69,44 @@ type Hit struct {
 	Digest bucket.Digest
 	Rule   *bucket.Rule
 	Tokens int64
+	// Orphan says that the holder of the key is silent: a standby may decide the
+	// hit from its copy.
+	Orphan bool
 }
 
-// Handler decides the hits that arrive. It is called by one goroutine for each
-// peer, in the order in which that peer asked, and must not block.
+// Answer is what the owner says to a hit.
+type Answer struct {
+	Number uint64
+	Verdict bucket.Verdict
+	// NotHeld says that nothing was debited, as the one who was asked doesn't
+	// hold the state of the key. Verdict is zero then.
+	NotHeld bool
+	// Hint is, with NotHeld, the boot id of the replica that may hold it, or 0
+	// if that is unknown.
+	Hint uint64
+}
+
+// Handler answers what arrives.
 type Handler interface {
 	// Now is the handler's monotonic clock, in nanoseconds. It is read once a
 	// frame.
 	Now() int64
-	// Decide decides one hit at the time now.
-	Decide(h Hit, now int64) bucket.Verdict
+	// Decide decides one hit at the time now. It is called by one goroutine for
+	// each peer, in the order in which that peer asked, and must not block.
+	Decide(h Hit, now int64) Answer
+	// Call answers a bulk call of the boot from. It may block until the context
+	// is done, and is called by a goroutine of its own for each call. The payload
+	// is valid until Call returns; the answer must be no longer than MaxCall. An
+	// error goes to the caller as its text.
+	Call(ctx context.Context, from uint64, kind uint8, payload []byte) ([]byte, error)
 }
 
-// Hello is what both ends of a stream must agree on. A stream between two that
-// don't is refused, with an error that says which of them differs.
+// Hello is how the ends of a connection make sure of each other. Where cluster or
+// fingerprint differ, the asker is refused with an error that says which of them.
 type Hello struct {
 	Cluster     string // the cluster's name
 	Fingerprint uint64 // of its digest key
+	Boot        uint64 // of the sender, and not 0: who it is, until its process ends
 }
 
 // Clock is a monotonic clock, in nanoseconds since an origin of its own.
@@ -97,7 +126,10 @@ const (
 	// is unanswered: fewer go cheaper in the next one.
 	company = 64
 
-	maxMessage = 128 << 10
-	window     = 4 << 20 // set on both ends: it switches gRPC's estimator pings off
+	// MaxCall is how many bytes the payload of a call, or its answer, may have.
+	MaxCall = 1 << 20
+
+	maxMessage = 128 << 10 // of hits; calls are bounded by MaxCall
+	window     = 4 << 20   // set on both ends: it switches gRPC's estimator pings off
 	dialTime   = time.Second
 )

@@ -1,0 +1,155 @@
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/shoal-dev/shoal/handoff"
+	"github.com/shoal-dev/shoal/transport"
+)
+
+const (
+	// beat is how often a node looks at what its partitions need.
+	beat = 50 * time.Millisecond
+	// pauseTime is how long a node may have stood still before it must ask what
+	// has become of the cluster meanwhile.
+	pauseTime = time.Second
+	// callTime bounds one call about partitions.
+	callTime = 250 * time.Millisecond
+	// fullBatch ends a batch: what follows goes with the next.
+	fullBatch = transport.MaxCall / 2
+)
+
+// exchange moves the tokens of partitions to where the table wants them, until
+// ctx is done.
+func (n *Node) exchange(ctx context.Context) {
+	ticker := time.NewTicker(beat)
+	defer ticker.Stop()
+	for {
+		now := n.now()
+		if last := n.beat.Swap(now); now-last > int64(pauseTime) {
+			n.config.Log.Warn("this replica stood still and asks again who holds what", "for", time.Duration(now-last))
+			n.parts.doubtAll()
+		}
+		n.parts.allow(n.formed(now))
+		for boot, moves := range n.parts.step(now, n.reachable) {
+			n.wg.Go(func() {
+				if n.callMoves(ctx, boot, moves) {
+					n.kick()
+				}
+			})
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-n.kicked:
+		}
+	}
+}
+
+// kick makes exchange look now.
+func (n *Node) kick() {
+	select {
+	case n.kicked <- struct{}{}:
+	default:
+	}
+}
+
+// formed reports whether the node knows enough of the cluster to take part: it has
+// met somebody, has nobody to look for, or has looked for long.
+func (n *Node) formed(now int64) bool {
+	return n.gossip.joined.Load() || len(n.config.Seeds) == 0 || now >= int64(formTime)
+}
+
+// reachable reports whether a token may be sent to a boot.
+func (n *Node) reachable(b handoff.Boot) bool {
+	m := n.view.Load().byID[b]
+	return m != nil && m.peer != nil && m.peer.Alive()
+}
+
+// callMoves tells a boot what it has to be told about some partitions and takes its
+// answers. It reports whether there were any.
+func (n *Node) callMoves(ctx context.Context, to handoff.Boot, due []int) (answered bool) {
+	defer n.parts.called(to)
+	m := n.view.Load().byID[to]
+	if m == nil || m.peer == nil {
+		return false
+	}
+	now := n.now()
+	batch := binary.BigEndian.AppendUint64(nil, uint64(to))
+	for _, i := range due {
+		message, ok := n.parts.pending(i, to)
+		if !ok {
+			continue
+		}
+		batch = appendMove(batch, n.withCopy(move{Message: message, partition: i}, now))
+		if len(batch) > fullBatch {
+			break
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	answers, err := m.peer.Call(ctx, callMoves, batch)
+	if err != nil {
+		n.config.Log.Debug("can't move partitions", "peer", m.name, "error", err)
+		return false
+	}
+	if err := n.receive(answers, to, nil); err != nil {
+		n.config.Log.Warn("a peer answers nonsense about partitions", "peer", m.name, "error", err)
+		return false
+	}
+	return true
+}
+
+// withCopy adds the buckets to the messages that carry them. For a Transfer the
+// state was changed before: nothing is debited any more that isn't in the copy.
+func (n *Node) withCopy(m move, now int64) move {
+	switch m.Kind {
+	case handoff.Transfer, handoff.Copy, handoff.Free:
+		m.copied, _ = n.store.AppendCopy(nil, m.partition, now)
+	}
+	return m
+}
+
+// receive merges what came with each message of a batch and hands the message to
+// its partition. Answers are appended to *answers until they are enough.
+func (n *Node) receive(batch []byte, from handoff.Boot, answers *[]byte) error {
+	now := n.now()
+	for len(batch) > 0 {
+		m, rest, err := cutMove(batch, from, n.parts.self)
+		if err != nil {
+			return err
+		}
+		batch = rest
+		if len(m.copied) > 0 {
+			if err := n.store.Merge(m.partition, m.copied, now); err != nil {
+				return err
+			}
+		}
+		answer, due := n.parts.receive(m.partition, m.Message, now)
+		if !due || answers == nil {
+			continue
+		}
+		*answers = appendMove(*answers, n.withCopy(move{Message: answer, partition: m.partition}, now))
+		if len(*answers) > fullBatch {
+			return nil // the rest is asked again
+		}
+	}
+	return nil
+}
+
+// answerMoves answers a batch of moves.
+func (n *Node) answerMoves(from handoff.Boot, batch []byte) ([]byte, error) {
+	if len(batch) < 8 {
+		return nil, errMoves
+	}
+	if to := handoff.Boot(binary.BigEndian.Uint64(batch)); to != n.parts.self || n.parts.hasDeparted(from) {
+		return nil, errNotMe
+	}
+	answers := []byte{}
+	err := n.receive(batch[8:], from, &answers)
+	n.kick()
+	return answers, err
+}

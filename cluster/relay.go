@@ -1,0 +1,147 @@
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/handoff"
+	"github.com/shoal-dev/shoal/transport"
+)
+
+// A hit whose asker can't reach its holder goes by way of the standby. It keeps the
+// boot and the number under which it was first sent, so the holder doesn't debit it
+// twice if the first did arrive.
+//
+// The request is: holder, asker and number u64 each, remaining time u32 (us),
+// digest 16, tokens i64, the rule. The answer is: flags u8, limit u8, remaining,
+// retry-after, reset-after and delay i64 each.
+const (
+	relayHeader  = 8 + 8 + 8 + 4 + 16 + 8
+	relayVerdict = 2 + 4*8
+
+	maxRelaying = time.Second
+
+	relayAllowed  = 1 << 0
+	relayDegraded = 1 << 1
+)
+
+var (
+	errNotMe   = errors.New("cluster: meant for another boot, or from one that has departed")
+	errRelay   = errors.New("cluster: malformed relayed hit")
+	errNotHeld = errors.New("cluster: not held here")
+	errNoSuch  = errors.New("cluster: unknown kind of call")
+)
+
+// relay sends a hit to its holder by way of m.
+func (n *Node) relay(m *member, sent sentHit, h transport.Hit, expire int64) (bucket.Verdict, bool) {
+	rest := time.Duration(expire - n.now())
+	if rest <= 0 {
+		return bucket.Verdict{}, false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), rest)
+	defer cancel()
+	request := encodeRelay(sent.to.id, n.parts.self, sent.number, rest, h)
+	answer, err := m.peer.Call(ctx, callRelay, request)
+	if err != nil {
+		return bucket.Verdict{}, false
+	}
+	v, err := decodeVerdict(answer)
+	return v, err == nil
+}
+
+// answerRelay decides a relayed hit if it is meant for this boot, or passes it on.
+// Only an asker's own call is passed on, so a hit can't go round.
+func (n *Node) answerRelay(ctx context.Context, from handoff.Boot, request []byte) ([]byte, error) {
+	if len(request) < relayHeader {
+		return nil, errRelay
+	}
+	holder, asker := handoff.Boot(binary.BigEndian.Uint64(request)), handoff.Boot(binary.BigEndian.Uint64(request[8:]))
+	rest := time.Duration(binary.BigEndian.Uint32(request[24:])) * time.Microsecond
+	if holder == n.parts.self {
+		return n.decideRelayed(asker, request)
+	}
+	m := n.view.Load().byID[holder]
+	if m == nil || m.peer == nil || from != asker {
+		return nil, errNotMe
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(rest, maxRelaying))
+	defer cancel()
+	return m.peer.Call(ctx, callRelay, request)
+}
+
+func (n *Node) decideRelayed(asker handoff.Boot, request []byte) ([]byte, error) {
+	rule, err := bucket.DecodeRule(request[relayHeader:])
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errRelay, err)
+	}
+	h := transport.Hit{
+		Digest: bucket.Digest{Hi: binary.BigEndian.Uint64(request[28:]), Lo: binary.BigEndian.Uint64(request[36:])},
+		Rule:   rule,
+		Tokens: int64(binary.BigEndian.Uint64(request[44:])),
+	}
+	answer, err := n.server.DecideOnce(uint64(asker), binary.BigEndian.Uint64(request[16:]), h, n.now())
+	if err != nil {
+		return nil, err
+	}
+	if answer.NotHeld {
+		return nil, errNotHeld
+	}
+	return encodeVerdict(answer.Verdict), nil
+}
+
+func encodeRelay(holder, asker handoff.Boot, number uint64, rest time.Duration, h transport.Hit) []byte {
+	b := make([]byte, 0, relayHeader+h.Rule.BinarySize())
+	b = binary.BigEndian.AppendUint64(b, uint64(holder))
+	b = binary.BigEndian.AppendUint64(b, uint64(asker))
+	b = binary.BigEndian.AppendUint64(b, number)
+	b = binary.BigEndian.AppendUint32(b, uint32(rest.Microseconds()))
+	b = binary.BigEndian.AppendUint64(b, h.Digest.Hi)
+	b = binary.BigEndian.AppendUint64(b, h.Digest.Lo)
+	b = binary.BigEndian.AppendUint64(b, uint64(h.Tokens))
+	b, _ = h.Rule.AppendBinary(b)
+	return b
+}
+
+func encodeVerdict(v bucket.Verdict) []byte {
+	flags := byte(0)
+	if v.Allowed {
+		flags |= relayAllowed
+	}
+	if v.Degraded {
+		flags |= relayDegraded
+	}
+	b := append(make([]byte, 0, relayVerdict), flags, v.Limit)
+	for _, n := range []int64{v.Remaining, int64(v.RetryAfter), int64(v.ResetAfter), int64(v.Delay)} {
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
+	return b
+}
+
+func decodeVerdict(b []byte) (bucket.Verdict, error) {
+	if len(b) != relayVerdict {
+		return bucket.Verdict{}, errRelay
+	}
+	field := func(i int) int64 { return max(int64(binary.BigEndian.Uint64(b[2+8*i:])), 0) }
+	return bucket.Verdict{
+		Allowed: b[0]&relayAllowed != 0, Degraded: b[0]&relayDegraded != 0, Limit: b[1],
+		Remaining: field(0), RetryAfter: time.Duration(field(1)), ResetAfter: time.Duration(field(2)), Delay: time.Duration(field(3)),
+	}, nil
+}
+
+// Call answers what peers ask besides hits.
+func (a answering) Call(ctx context.Context, from uint64, kind uint8, payload []byte) ([]byte, error) {
+	boot := handoff.Boot(from)
+	switch kind {
+	case callMoves:
+		return a.node.answerMoves(boot, payload)
+	case callChanges:
+		return nil, a.node.answerChanges(boot, payload)
+	case callRelay:
+		return a.node.answerRelay(ctx, boot, payload)
+	}
+	return nil, errNoSuch
+}
