@@ -85,6 +85,14 @@ func (t *term) express(s State, from *term, m moment) (next State, lossless bool
 	return next, used <= t.numbers.burst
 }
 
+// share appends the rule's terms, divided among replicas, to terms.
+func (r *Rule) share(terms []term, replicas int) []term {
+	for i := range r.terms {
+		terms = append(terms, r.terms[i].share(replicas))
+	}
+	return terms
+}
+
 // share divides the term among replicas. The rate is divided exactly, by
 // stretching the window; the burst is rounded down, but to no less than 1.
 func (t *term) share(replicas int) term {

@@ -84,10 +84,15 @@ func (s *Store) TakeDigest(rule *Rule, d Digest, n, now int64) Verdict {
 	return v
 }
 
-// TakeHeld is TakeDigest on the condition that held is true. ok says whether it
-// was. The condition is looked at under the lock that Copy takes as well: what is
-// taken is in every copy made after held has become false.
-func (s *Store) TakeHeld(held *atomic.Bool, rule *Rule, d Digest, n, now int64) (v Verdict, ok bool) {
+// TakeHeld is TakeDigest on the condition that held isn't 0. ok says whether it
+// wasn't. The condition is looked at under the lock that AppendCopy takes as well:
+// what is taken is in every copy made after held has become 0. replicas above 1
+// divide the limits, as in TakeShare.
+func (s *Store) TakeHeld(held *atomic.Int64, rule *Rule, d Digest, n, now int64, replicas int) (v Verdict, ok bool) {
+	if replicas > 1 {
+		var space [MaxLimits]term
+		return s.take(rule.share(space[:0], replicas), d, n, now, held)
+	}
 	return s.take(rule.terms, d, n, now, held)
 }
 
@@ -95,22 +100,18 @@ func (s *Store) TakeHeld(held *atomic.Bool, rule *Rule, d Digest, n, now int64) 
 // Count and Burst, but never less than one token.
 func (s *Store) TakeShare(rule *Rule, d Digest, n, now int64, replicas int) Verdict {
 	var space [MaxLimits]term
-	terms := space[:len(rule.terms)]
-	for i := range terms {
-		terms[i] = rule.terms[i].share(replicas)
-	}
-	v, _ := s.take(terms, d, n, now, nil)
+	v, _ := s.take(rule.share(space[:0], replicas), d, n, now, nil)
 	return v
 }
 
-func (s *Store) take(terms []term, d Digest, n, now int64, held *atomic.Bool) (v Verdict, ok bool) {
+func (s *Store) take(terms []term, d Digest, n, now int64, held *atomic.Int64) (v Verdict, ok bool) {
 	if n < 0 {
 		return Verdict{RetryAfter: Never}, true
 	}
 	sh := s.shard(d)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if held != nil && !held.Load() {
+	if held != nil && held.Load() == 0 {
 		return Verdict{}, false
 	}
 

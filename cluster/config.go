@@ -61,6 +61,12 @@ type Config struct {
 	// 5 ms to 10 s. After that the rule's failure policy answers. 0 means 50 ms.
 	HitTimeout time.Duration
 
+	// ScaleMinority divides the limits on a side of a split cluster that sees less
+	// than half of the replicas that it saw in the last 10 minutes, but for those
+	// that said farewell: 2 of 5 give each key a third. All sides together then
+	// admit little more than the limit. By default each side gives the whole limit.
+	ScaleMinority bool
+
 	// Log receives what happens to the cluster, never keys. nil discards it.
 	Log *slog.Logger
 	// Network is where sockets come from. nil means the operating system.
@@ -70,8 +76,8 @@ type Config struct {
 // String returns what may be logged: no secret is in it, nor in what the fmt verbs
 // and log/slog make of a Config by itself.
 func (c Config) String() string {
-	return fmt.Sprintf("{Name:%q Cluster:%q Bind:%q PeerBind:%q Advertise:%q Seeds:%q Secret:%s DigestKey:%s Insecure:%v HitTimeout:%v}",
-		c.Name, c.Cluster, c.Bind, c.PeerBind, c.Advertise, c.Seeds, redacted(c.Secret), redacted(c.DigestKey), c.Insecure, c.HitTimeout)
+	return fmt.Sprintf("{Name:%q Cluster:%q Bind:%q PeerBind:%q Advertise:%q Seeds:%q Secret:%s DigestKey:%s Insecure:%v HitTimeout:%v ScaleMinority:%v}",
+		c.Name, c.Cluster, c.Bind, c.PeerBind, c.Advertise, c.Seeds, redacted(c.Secret), redacted(c.DigestKey), c.Insecure, c.HitTimeout, c.ScaleMinority)
 }
 
 // GoString is String, for %#v.

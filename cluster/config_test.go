@@ -186,7 +186,7 @@ func TestTheZeroConfigNeedsNoSocket(t *testing.T) {
 			t.Errorf("call %d: %+v, %v", i, d, err)
 		}
 	}
-	if m := n.Members(); len(m) != 1 || m[0] != (Member{Name: "standalone", Partitions: 4096, Self: true}) {
+	if m := n.Members(); len(m) != 1 || m[0] != (Member{Name: "standalone", Partitions: 4096, Reachable: true, Agrees: true, Self: true}) {
 		t.Errorf("members %+v", m)
 	}
 	if !n.Ready() || n.Name() != "standalone" || n.GossipAddress() != "" || n.Owner(rule, "alice") != "standalone" || n.TableHash() == 0 {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/binary"
+	"maps"
 	"time"
 
 	"github.com/shoal-dev/shoal/handoff"
@@ -15,8 +16,11 @@ const (
 	// pauseTime is how long a node may have stood still before it must ask what
 	// has become of the cluster meanwhile.
 	pauseTime = time.Second
-	// callTime bounds one call about partitions.
+	// forceTime is how long a member must have been silent to be passed over.
+	forceTime = time.Second
+	// callTime bounds one call about partitions, with byteTime for each byte of it.
 	callTime = 250 * time.Millisecond
+	byteTime = time.Microsecond
 	// fullBatch ends a batch: what follows goes with the next.
 	fullBatch = transport.MaxCall / 2
 )
@@ -26,13 +30,19 @@ const (
 func (n *Node) exchange(ctx context.Context) {
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
+	pulse, silent, minority := newPulse(), map[handoff.Boot]int64{}, minority{}
 	for {
 		now := n.now()
-		if last := n.beat.Swap(now); now-last > int64(pauseTime) {
-			n.config.Log.Warn("this replica stood still and asks again who holds what", "for", time.Duration(now-last))
-			n.parts.doubtAll()
+		if still := pulse.next(); still > pauseTime || n.stoodStill(now) {
+			n.config.Log.Warn("this replica stood still and asks again who holds what", "for", still)
+			n.parts.doubtAll(now)
 		}
+		n.beat.Store(now)
 		n.parts.allow(n.formed(now))
+		n.forceSilent(silent, now)
+		if n.config.ScaleMinority {
+			n.scale.Store(int32(minority.scale(n.view.Load(), now)))
+		}
 		for boot, moves := range n.parts.step(now, n.reachable) {
 			n.wg.Go(func() {
 				if n.callMoves(ctx, boot, moves) {
@@ -45,6 +55,49 @@ func (n *Node) exchange(ctx context.Context) {
 			return
 		case <-ticker.C:
 		case <-n.kicked:
+		}
+	}
+}
+
+// stoodStill reports whether nothing has happened in this process for so long that
+// others may have taken over what it holds.
+func (n *Node) stoodStill(now int64) bool { return now-n.beat.Load() > int64(pauseTime) }
+
+// pulse notices that this process or its machine was suspended. The monotonic clock
+// may have stood still with the machine, so the one on the wall is looked at as
+// well; if that was only set forward, asking again does no harm.
+type pulse struct{ last time.Time }
+
+func newPulse() pulse { return pulse{time.Now()} }
+
+// next returns how long it has been since the last call, by the clock that says
+// more.
+func (p *pulse) next() time.Duration {
+	now := time.Now()
+	monotonic, wall := now.Sub(p.last), now.Round(0).Sub(p.last.Round(0))
+	p.last = now
+	return max(monotonic, wall)
+}
+
+// forceSilent takes what it can from members that have been silent for long, since
+// one dead link must not keep a partition from everybody. silent says since when
+// each has been.
+func (n *Node) forceSilent(silent map[handoff.Boot]int64, now int64) {
+	v := n.view.Load()
+	maps.DeleteFunc(silent, func(b handoff.Boot, _ int64) bool { return v.byID[b] == nil })
+	for _, m := range v.members {
+		if m.alive() {
+			delete(silent, m.id)
+			continue
+		}
+		if _, known := silent[m.id]; !known {
+			silent[m.id] = now
+		}
+		if now-silent[m.id] < int64(forceTime) {
+			continue
+		}
+		if forced := n.parts.force(m.id, now); forced > 0 {
+			n.config.Log.Warn("taking over partitions that a silent member may hold", "member", m.name, "partitions", forced)
 		}
 	}
 }
@@ -66,7 +119,7 @@ func (n *Node) formed(now int64) bool {
 // reachable reports whether a token may be sent to a boot.
 func (n *Node) reachable(b handoff.Boot) bool {
 	m := n.view.Load().byID[b]
-	return m != nil && m.peer != nil && m.peer.Alive()
+	return m != nil && m.peer != nil && m.alive()
 }
 
 // callMoves tells a boot what it has to be told about some partitions and takes its
@@ -89,9 +142,7 @@ func (n *Node) callMoves(ctx context.Context, to handoff.Boot, due []int) (answe
 			break
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTime)
-	defer cancel()
-	answers, err := m.peer.Call(ctx, callMoves, batch)
+	answers, err := callFor(ctx, m.peer, callMoves, batch)
 	if err != nil {
 		n.config.Log.Debug("can't move partitions", "peer", m.name, "error", err)
 		return false
@@ -101,6 +152,13 @@ func (n *Node) callMoves(ctx context.Context, to handoff.Boot, due []int) (answe
 		return false
 	}
 	return true
+}
+
+// callFor calls a peer for as long as a batch of that size may take.
+func callFor(ctx context.Context, p *transport.Peer, kind uint8, batch []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime+time.Duration(len(batch))*byteTime)
+	defer cancel()
+	return p.Call(ctx, kind, batch)
 }
 
 // withCopy adds the buckets to the messages that carry them. For a Transfer the

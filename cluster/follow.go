@@ -19,6 +19,8 @@ const (
 	// retireTime is how long at least the way to a member that has gone stays
 	// open for the hits that are on it.
 	retireTime = time.Second
+	// mistakenTime is how long it does to a member that seems to be well.
+	mistakenTime = 30 * time.Second
 )
 
 // follow publishes a new view after every change that gossip reports.
@@ -77,9 +79,10 @@ func (n *Node) publish(ctx context.Context, boots []*member) error {
 	for _, m := range next.members {
 		m.peer = n.way(m, last)
 	}
+	next.inherit(last)
 	n.view.Store(next)
 	if n.gossip != nil {
-		n.parts.see(next)
+		n.parts.see(next, n.now())
 		n.kick()
 	}
 	n.changed.Store(n.now())
@@ -117,18 +120,40 @@ func (n *Node) way(m *member, last *view) *transport.Peer {
 		Hello:   n.hello,
 		Log:     n.config.Log,
 		Boot:    uint64(m.id),
-		View:    n.parts.viewHash,
+		View:    func() uint64 { return n.view.Load().hash },
 	})
 }
 
-// retire closes the peers that the next view has no more, after a while.
+// inherit keeps those who were members of the last view and may be still.
+func (v *view) inherit(last *view) {
+	if last == nil {
+		return
+	}
+	for _, m := range last.members {
+		if m.peer != nil && v.byID[m.id] == nil {
+			v.former[m.id] = m
+		}
+	}
+	for id, m := range last.former {
+		if v.byID[id] == nil && m.alive() {
+			v.former[id] = m
+		}
+	}
+}
+
+// retire closes the peers that the next view has no more, after a while: a long one
+// if they seem to be well, for then gossip is mistaken.
 func (n *Node) retire(ctx context.Context, last, next *view) {
 	for _, m := range last.members {
 		if still := next.boot(m.boot); m.peer == nil || still != nil && still.peer == m.peer {
 			continue
 		}
 		n.wg.Go(func() {
+			until := n.now() + int64(mistakenTime)
 			sleep(ctx, max(retireTime, n.config.HitTimeout))
+			for m.peer.Alive() && n.now() < until && ctx.Err() == nil {
+				sleep(ctx, retireTime)
+			}
 			m.peer.Close()
 		})
 	}

@@ -159,11 +159,11 @@ func (g *gossip) outrank(boots []*member) error {
 
 // announce tells the others that this boot is leaving: the table no longer names it,
 // and its partitions go to those that it does.
-func (g *gossip) announce() error {
+func (g *gossip) announce() {
 	g.mu.Lock()
 	g.meta.leaving = true
 	g.mu.Unlock()
-	return g.list.UpdateNode(time.Second)
+	_ = g.list.UpdateNode(time.Millisecond) // it says when nobody has heard yet; gossip goes on
 }
 
 // leaveTime bounds how long a leaver waits for its farewell to spread.

@@ -11,6 +11,8 @@ type Member struct {
 	Address    string // where it takes hits from its peers, host:port; "" if standalone
 	Partitions int    // how many of the 4096 it owns
 	Leaving    bool   // it is handing over what it has
+	Reachable  bool   // it answers
+	Agrees     bool   // it sees the same members, and the same table of owners
 	Self       bool
 }
 
@@ -20,7 +22,10 @@ func (n *Node) Members() []Member {
 	v := n.view.Load()
 	members := make([]Member, len(v.members))
 	for i, m := range v.members {
-		members[i] = Member{Name: m.name, Address: m.address, Partitions: v.owned(m), Leaving: m.leaving, Self: m.peer == nil}
+		members[i] = Member{
+			Name: m.name, Address: m.address, Partitions: v.owned(m),
+			Leaving: m.leaving, Reachable: m.alive(), Agrees: v.agrees(m), Self: m.peer == nil,
+		}
 	}
 	return members
 }

@@ -9,13 +9,6 @@ import (
 	"github.com/shoal-dev/shoal/ring"
 )
 
-// What replicas call each other for, besides hits.
-const (
-	callMoves   = 1 // the messages of package handoff, with copies
-	callChanges = 2 // copies for the standby
-	callRelay   = 3 // a hit whose holder its asker can't reach
-)
-
 // move is a message about a partition, with the copy that travels along.
 type move struct {
 	handoff.Message

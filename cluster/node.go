@@ -67,6 +67,10 @@ type Node struct {
 	wg     sync.WaitGroup
 	once   sync.Once // Close
 	left   error     // and what it returns
+
+	lost     unreached
+	counters counters
+	scale    atomic.Int32 // by how much limits are divided here; 0 and 1: not
 }
 
 // Start makes a node and begins to look for the others; it doesn't wait until
@@ -116,7 +120,7 @@ func (n *Node) open(ctx context.Context) error {
 		if n.config.Name == "" {
 			n.config.Name = "standalone"
 		}
-		n.parts = newPartitions(0)
+		n.parts = newPartitions(1)
 		n.parts.holdAll()
 		n.beat.Store(math.MaxInt64)
 		return n.publish(ctx, []*member{{meta: meta{name: n.config.Name}}})
@@ -219,7 +223,7 @@ func (n *Node) Ready() bool {
 		return true
 	}
 	now := n.now()
-	if n.formed(now) && now-n.changed.Load() >= int64(settleTime) && v.tried() && n.parts.warm() {
+	if n.formed(now) && now-n.changed.Load() >= int64(settleTime) && v.tried() && n.parts.metrics().Missing == 0 {
 		n.settled.Store(true)
 	}
 	return n.settled.Load()

@@ -28,7 +28,7 @@ const (
 // now and then a random seed that isn't missing is, as others may not see this
 // node although it sees them.
 func (n *Node) reconcile(ctx context.Context) {
-	r := reconciler{node: n, seen: map[string]int64{}}
+	r := reconciler{node: n, seen: map[string]int64{}, differ: map[string]bool{}}
 	interval := firstJoinInterval
 	for ctx.Err() == nil {
 		r.round(ctx)
@@ -48,6 +48,8 @@ type reconciler struct {
 	visit int64            // when to join a random seed again
 	known bool             // a round has joined somebody
 
+	// differ are the boots that saw other members than this node in the last round.
+	differ     map[string]bool
 	complained bool
 }
 
@@ -62,7 +64,7 @@ func (r *reconciler) round(ctx context.Context) {
 	}
 	var wg sync.WaitGroup
 	var met atomic.Bool
-	for _, address := range r.missing(seeds, now) {
+	for _, address := range append(r.missing(seeds, now), r.disagreeing()...) {
 		wg.Go(func() {
 			if _, err := g.list.Join([]string{address}); err != nil {
 				r.node.config.Log.Debug("can't join", "address", address, "error", err)
@@ -132,6 +134,24 @@ func (r *reconciler) missing(seeds []string, now int64) []string {
 	}
 	slices.Sort(join)
 	return slices.Compact(join)
+}
+
+// disagreeing returns the addresses of the members that have seen the cluster
+// otherwise for two rounds: what one of the two has missed, joining tells.
+func (r *reconciler) disagreeing() (addresses []string) {
+	v, differed := r.node.view.Load(), r.differ
+	r.differ = map[string]bool{}
+	for _, m := range v.members {
+		if !m.alive() || v.agrees(m) {
+			continue
+		}
+		r.differ[m.boot] = true
+		if differed[m.boot] {
+			r.node.config.Log.Warn("a member sees the cluster otherwise; joining it again", "peer", m.name)
+			addresses = append(addresses, m.gossip)
+		}
+	}
+	return addresses
 }
 
 // resolve returns the addresses, IP:port, that the seeds stand for now. A name

@@ -12,9 +12,9 @@ import (
 	"github.com/shoal-dev/shoal/transport"
 )
 
-// A hit whose asker can't reach its holder goes by way of the standby. It keeps the
-// boot and the number under which it was first sent, so the holder doesn't debit it
-// twice if the first did arrive.
+// An orphan goes to its holder by way of another replica. It keeps the boot and the
+// number under which it was first sent, so the holder doesn't debit it twice if the
+// first did arrive.
 //
 // The request is: holder, asker and number u64 each, remaining time u32 (us),
 // digest 16, tokens i64, the rule. The answer is: flags u8, limit u8, remaining,
@@ -29,12 +29,7 @@ const (
 	relayDegraded = 1 << 1
 )
 
-var (
-	errNotMe   = errors.New("cluster: meant for another boot, or from one that has departed")
-	errRelay   = errors.New("cluster: malformed relayed hit")
-	errNotHeld = errors.New("cluster: not held here")
-	errNoSuch  = errors.New("cluster: unknown kind of call")
-)
+var errRelay = errors.New("cluster: malformed relayed hit")
 
 // relay sends a hit to its holder by way of m.
 func (n *Node) relay(m *member, sent sentHit, h transport.Hit, expire int64) (bucket.Verdict, bool) {
@@ -50,7 +45,11 @@ func (n *Node) relay(m *member, sent sentHit, h transport.Hit, expire int64) (bu
 		return bucket.Verdict{}, false
 	}
 	v, err := decodeVerdict(answer)
-	return v, err == nil
+	if err != nil {
+		return bucket.Verdict{}, false
+	}
+	n.counters.relayed.Add(1)
+	return v, true
 }
 
 // answerRelay decides a relayed hit if it is meant for this boot, or passes it on.
@@ -64,8 +63,8 @@ func (n *Node) answerRelay(ctx context.Context, from handoff.Boot, request []byt
 	if holder == n.parts.self {
 		return n.decideRelayed(asker, request)
 	}
-	m := n.view.Load().byID[holder]
-	if m == nil || m.peer == nil || from != asker {
+	m := n.view.Load().reach(holder)
+	if m == nil || m.peer == nil || !m.alive() || from != asker {
 		return nil, errNotMe
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(rest, maxRelaying))
@@ -83,8 +82,10 @@ func (n *Node) decideRelayed(asker handoff.Boot, request []byte) ([]byte, error)
 		Rule:   rule,
 		Tokens: int64(binary.BigEndian.Uint64(request[44:])),
 	}
-	answer, err := n.server.DecideOnce(uint64(asker), binary.BigEndian.Uint64(request[16:]), h, n.now())
-	if err != nil {
+	var answer transport.Answer
+	if number := binary.BigEndian.Uint64(request[16:]); number == 0 { // it was never sent
+		answer = answering{n}.Decide(h, n.now())
+	} else if answer, err = n.server.DecideOnce(uint64(asker), number, h, n.now()); err != nil {
 		return nil, err
 	}
 	if answer.NotHeld {
@@ -130,18 +131,4 @@ func decodeVerdict(b []byte) (bucket.Verdict, error) {
 		Allowed: b[0]&relayAllowed != 0, Degraded: b[0]&relayDegraded != 0, Limit: b[1],
 		Remaining: field(0), RetryAfter: time.Duration(field(1)), ResetAfter: time.Duration(field(2)), Delay: time.Duration(field(3)),
 	}, nil
-}
-
-// Call answers what peers ask besides hits.
-func (a answering) Call(ctx context.Context, from uint64, kind uint8, payload []byte) ([]byte, error) {
-	boot := handoff.Boot(from)
-	switch kind {
-	case callMoves:
-		return a.node.answerMoves(boot, payload)
-	case callChanges:
-		return nil, a.node.answerChanges(boot, payload)
-	case callRelay:
-		return a.node.answerRelay(ctx, boot, payload)
-	}
-	return nil, errNoSuch
 }

@@ -2,8 +2,11 @@ package cluster
 
 import (
 	"cmp"
+	"encoding/binary"
 	"maps"
 	"slices"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/shoal-dev/shoal/handoff"
 	"github.com/shoal-dev/shoal/ring"
@@ -17,6 +20,11 @@ type view struct {
 	members []*member // by name
 	ring    []*member // those that own something, as in the table: who leaves doesn't, nor do those beyond ring.MaxMembers
 	byID    map[handoff.Boot]*member
+	boots   []handoff.Boot // of the members, sorted
+	hash    uint64         // of boots
+	// former are boots that gossip has given up, but not the stream to them: it may
+	// be mistaken, and then they are still holders.
+	former map[handoff.Boot]*member
 }
 
 // member is one living boot of a replica, as seen from here.
@@ -38,15 +46,18 @@ func newView(boots []*member) (*view, error) {
 			newest[b.name] = b
 		}
 	}
-	v := &view{byID: map[handoff.Boot]*member{}}
+	v := &view{byID: map[handoff.Boot]*member{}, former: map[handoff.Boot]*member{}}
 	for _, name := range slices.Sorted(maps.Keys(newest)) {
 		m := newest[name]
 		v.members = append(v.members, m)
 		v.byID[m.id] = m
+		v.boots = append(v.boots, m.id)
 		if !m.leaving {
 			v.ring = append(v.ring, m)
 		}
 	}
+	slices.Sort(v.boots)
+	v.hash = hashBoots(v.boots)
 	if len(v.ring) == 0 { // all leave, and nobody is there to take over
 		v.ring = v.members
 	}
@@ -60,6 +71,17 @@ func newView(boots []*member) (*view, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+func hashBoots(boots []handoff.Boot) uint64 {
+	var d xxhash.Digest
+	d.Reset()
+	for _, b := range boots {
+		var bytes [8]byte
+		binary.BigEndian.PutUint64(bytes[:], uint64(b))
+		_, _ = d.Write(bytes[:])
+	}
+	return d.Sum64()
 }
 
 // newer orders boots of one name; equal epochs, which clocks make unlikely, by
@@ -80,6 +102,39 @@ func (v *view) standby(partition int) *member {
 		return nil
 	}
 	return v.ring[i]
+}
+
+// reach returns the member with that id, or whoever was one and can still be
+// reached, or nil.
+func (v *view) reach(b handoff.Boot) *member {
+	if m := v.byID[b]; m != nil {
+		return m
+	}
+	if m := v.former[b]; m.alive() {
+		return m
+	}
+	return nil
+}
+
+// alive reports whether a member is there, which this node itself always is.
+func (m *member) alive() bool { return m != nil && (m.peer == nil || m.peer.Alive()) }
+
+// agrees reports whether a member that can be reached sees the same members and
+// the same table, by what it last said; one that hasn't said anything yet does.
+func (v *view) agrees(m *member) bool {
+	if m.peer == nil {
+		return true
+	}
+	sight, heard := m.peer.Sight()
+	return heard == 0 || sight == transport.Sight{View: v.hash, Table: v.table.Hash()}
+}
+
+// heir is whoever takes over a partition from a holder that is gone, or nil.
+func (v *view) heir(partition int, holder handoff.Boot) *member {
+	if owner := v.owner(partition); owner.id != holder {
+		return owner
+	}
+	return v.standby(partition)
 }
 
 // bootOwners returns the owner of each partition, 0 where everybody leaves.

@@ -478,7 +478,7 @@ func TestRulesCanFail(t *testing.T) {
 		{checkArrows, "grpcmw/a.go", ours("transport"), "of ours grpcmw may import only bucket"},
 		{checkArrows, "cluster/a.go", imports(memberlist), ""},
 		{checkArrows, "cluster/a.go", imports("github.com/hashicorp/serf"), "of others cluster may import only"},
-		{checkArrows, "cluster/a.go", ours("httpmw"), "of ours cluster may import only bucket, ring, transport"},
+		{checkArrows, "cluster/a.go", ours("httpmw"), "of ours cluster may import only bucket, ring, handoff, transport"},
 		{checkArrows, "cluster/a.go", ours("test/simnet"), "of ours cluster may import only"},
 		{checkArrows, "cluster/a.go", imports(module), "of ours cluster may import only"},
 		{checkArrows, "cluster/a_test.go", ours("test/simnet"), ""},

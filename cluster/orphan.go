@@ -1,0 +1,97 @@
+package cluster
+
+import (
+	"math/rand/v2"
+
+	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/handoff"
+	"github.com/shoal-dev/shoal/ring"
+	"github.com/shoal-dev/shoal/transport"
+)
+
+// A hit whose holder doesn't answer is an orphan. Whoever else may know more of its
+// partition is asked: its standby, which has a copy of the buckets, its owner where
+// the table has just changed, and some third replica, which may reach the holder
+// where the others don't. They pass the hit on if they can reach the holder. Only
+// an heir that can't decides by its copy.
+
+// askOthers has a hit that was sent in vain decided by others than its holder.
+func (n *Node) askOthers(h transport.Hit, sent sentHit, expire int64) (bucket.Verdict, bool) {
+	h.Orphan = true
+	v, partition := n.view.Load(), ring.Partition(h.Digest.Hi)
+	for _, m := range [...]*member{v.owner(partition), v.standby(partition)} {
+		if m == sent.to || !m.alive() {
+			continue
+		}
+		if verdict, ok := n.askOther(m, h, sent, expire); ok {
+			return verdict, true
+		}
+	}
+	return bucket.Verdict{}, false
+}
+
+// askOther has an orphan decided by m, or by its holder by way of m.
+func (n *Node) askOther(m *member, h transport.Hit, sent sentHit, expire int64) (bucket.Verdict, bool) {
+	if m.peer == nil {
+		if verdict, ok := n.relayBySomebody(sent, h, expire); ok {
+			return verdict, true
+		}
+		return n.decideHere(h, n.now())
+	}
+	answer, err := m.peer.Ask(h, expire)
+	switch {
+	case err != nil:
+		return bucket.Verdict{}, false
+	case !answer.NotHeld:
+		return answer.Verdict, true
+	case sent.to == nil || answer.Hint != uint64(sent.to.id):
+		return bucket.Verdict{}, false
+	}
+	return n.relay(m, sent, h, expire)
+}
+
+// relayBySomebody sends an orphan to its holder by way of a third replica. If that
+// can't reach it either, nobody tries again for a moment.
+func (n *Node) relayBySomebody(sent sentHit, h transport.Hit, expire int64) (bucket.Verdict, bool) {
+	if sent.to == nil || n.now() < n.lost.until(sent.to.id) {
+		return bucket.Verdict{}, false
+	}
+	members := n.view.Load().members
+	for i, first := 0, rand.N(len(members)); i < len(members); i++ {
+		m := members[(first+i)%len(members)]
+		if m.peer == nil || m == sent.to || !m.alive() {
+			continue
+		}
+		verdict, ok := n.relay(m, sent, h, expire)
+		if !ok {
+			n.lost.add(sent.to.id, n.now())
+		}
+		return verdict, ok
+	}
+	return bucket.Verdict{}, false
+}
+
+// decideHere decides a hit by the token, or by the copy that is here if its holder
+// is gone and this node its heir.
+func (n *Node) decideHere(h transport.Hit, now int64) (bucket.Verdict, bool) {
+	partition := ring.Partition(h.Digest.Hi)
+	if since := n.parts.held[partition].Load(); h.Orphan && since != 0 && now-since < int64(n.config.HitTimeout) {
+		return bucket.Verdict{}, false // its former holder may have debited it
+	}
+	if v, ok := n.decide(h, now); ok {
+		return v, true
+	}
+	holder := handoff.Boot(n.parts.kept[partition].Load())
+	v := n.view.Load()
+	if holder == 0 || v.reach(holder).alive() || n.stoodStill(now) {
+		return bucket.Verdict{}, false
+	}
+	if heir := v.heir(partition, holder); heir == nil || heir.peer != nil {
+		return bucket.Verdict{}, false
+	}
+	n.counters.byStandby.Add(1)
+	verdict := n.store.TakeShare(h.Rule, h.Digest, h.Tokens, now, int(n.scale.Load()))
+	verdict.Degraded = true
+	n.parts.owe(partition)
+	return verdict, true
+}

@@ -1,0 +1,204 @@
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/handoff"
+	"github.com/shoal-dev/shoal/ring"
+)
+
+const (
+	// replicateEvery bounds what a crash can lose: what was admitted since.
+	replicateEvery = 100 * time.Millisecond
+	// batchesAtOnce bounds the memory of what is under way to one standby.
+	batchesAtOnce = 8
+)
+
+// replicator copies the buckets that are decided here to where they will be looked
+// for when this replica is gone: each partition's standby. Everybody else then
+// forgets what copies it has.
+type replicator struct {
+	node *Node
+	full [ring.Partitions]handoff.Boot // the standby to which the whole partition went
+	out  map[handoff.Boot]*outgoing    // of this round
+	drop map[handoff.Boot][]int        // who is yet to forget what
+
+	mu    sync.Mutex
+	busy  map[handoff.Boot]bool // being sent something
+	ended []*outgoing           // since the last round
+}
+
+// outgoing is what goes to one replica in a round.
+type outgoing struct {
+	to      *member
+	batches [][]byte
+	part    []int // partitions of which changes are in it,
+	whole   []int // all that there is,
+	drop    []int // or the order to forget them
+	err     error // what became of it
+}
+
+// replicate sends what has changed every 100 ms, and a whole partition when its
+// standby is new.
+func (n *Node) replicate(ctx context.Context) {
+	r := replicator{node: n, busy: map[handoff.Boot]bool{}, drop: map[handoff.Boot][]int{}}
+	ticker := time.NewTicker(replicateEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			r.round(ctx)
+		}
+	}
+}
+
+func (r *replicator) round(ctx context.Context) {
+	v, now := r.node.view.Load(), r.node.now()
+	r.out = map[handoff.Boot]*outgoing{}
+	r.review(v)
+	r.collectWhole(v, now)
+	r.collectChanges(v, now)
+	r.collectDrops(v)
+	for _, out := range r.out {
+		r.send(ctx, out)
+	}
+}
+
+// review sees what has become of what was sent. What didn't arrive goes again;
+// where a standby has all, the others need nothing.
+func (r *replicator) review(v *view) {
+	r.mu.Lock()
+	ended := r.ended
+	r.ended = nil
+	r.mu.Unlock()
+	for _, out := range ended {
+		switch {
+		case out.err != nil:
+			for _, p := range slices.Concat(out.part, out.whole) {
+				r.full[p] = 0
+			}
+			r.drop[out.to.id] = append(r.drop[out.to.id], out.drop...)
+		case len(out.whole) > 0:
+			for _, m := range v.members {
+				if m.peer != nil && m.id != out.to.id {
+					r.drop[m.id] = append(r.drop[m.id], out.whole...)
+				}
+			}
+		}
+	}
+}
+
+// collectWhole adds the partitions whose standby is new.
+func (r *replicator) collectWhole(v *view, now int64) {
+	for p := range r.full {
+		if !r.node.parts.holds(p) {
+			r.full[p] = 0
+			continue
+		}
+		standby := v.standby(p)
+		if standby == nil || standby.id == r.full[p] || !r.free(standby) {
+			continue
+		}
+		copied, _ := r.node.store.AppendCopy(nil, p, now)
+		out := r.add(standby, p, copied)
+		out.whole = append(out.whole, p)
+		r.full[p] = standby.id
+	}
+}
+
+// free reports whether more may be sent to a standby.
+func (r *replicator) free(m *member) bool {
+	out := r.out[m.id]
+	return m.peer != nil && m.alive() && !r.isBusy(m.id) && (out == nil || len(out.batches) < batchesAtOnce)
+}
+
+// collectChanges adds what has changed in the partitions that the standby knows.
+func (r *replicator) collectChanges(v *view, now int64) {
+	for shard := range bucket.Shards {
+		r.node.store.Changes(shard, now, func(p int, changes []byte) {
+			if r.full[p] == 0 || !r.node.parts.holds(p) {
+				return
+			}
+			standby := v.standby(p)
+			switch {
+			case standby == nil || r.full[p] != standby.id: // it needs the whole
+			case r.isBusy(standby.id):
+				r.full[p] = 0
+			default:
+				out := r.add(standby, p, changes)
+				out.part = append(out.part, p)
+			}
+		})
+	}
+}
+
+// collectDrops adds the orders to forget, where they still hold.
+func (r *replicator) collectDrops(v *view) {
+	for b, drop := range r.drop {
+		m := v.byID[b]
+		if m == nil {
+			delete(r.drop, b)
+			continue
+		}
+		if m.peer == nil || !m.alive() || r.isBusy(b) {
+			continue
+		}
+		delete(r.drop, b)
+		for _, p := range drop {
+			if r.full[p] != 0 && r.full[p] != b {
+				out := r.add(m, p, nil)
+				out.drop = append(out.drop, p)
+			}
+		}
+	}
+}
+
+// add puts a copy into the batch for a replica; nil is the order to forget.
+func (r *replicator) add(to *member, partition int, copied []byte) *outgoing {
+	out := r.out[to.id]
+	if out == nil {
+		out = &outgoing{to: to}
+		r.out[to.id] = out
+	}
+	last := len(out.batches) - 1
+	if last < 0 || len(out.batches[last]) > fullBatch {
+		out.batches = append(out.batches, nil)
+		last++
+	}
+	b := binary.BigEndian.AppendUint16(out.batches[last], uint16(partition))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(copied)))
+	out.batches[last] = append(b, copied...)
+	return out
+}
+
+// send delivers the batches. A slow replica holds up no other.
+func (r *replicator) send(ctx context.Context, out *outgoing) {
+	r.mu.Lock()
+	r.busy[out.to.id] = true
+	r.mu.Unlock()
+	r.node.wg.Go(func() {
+		for _, b := range out.batches {
+			if _, out.err = callFor(ctx, out.to.peer, callChanges, b); out.err != nil {
+				r.node.config.Log.Debug("can't copy to a standby", "peer", out.to.name, "error", out.err)
+				break
+			}
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.busy, out.to.id)
+		r.ended = append(r.ended, out)
+	})
+}
+
+func (r *replicator) isBusy(b handoff.Boot) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.busy[b]
+}

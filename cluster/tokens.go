@@ -1,0 +1,68 @@
+package cluster
+
+import "github.com/shoal-dev/shoal/handoff"
+
+// message is what boot b has to be told about partition i, if anything. p.mu is
+// held.
+func (p *partitions) message(i int, b handoff.Boot) (handoff.Message, bool) {
+	part := &p.parts[i]
+	if m, due := part.Pending(p.view, b, p.owners[i]); due {
+		return m, true
+	}
+	owed := p.pace[i].owed > 0 && part.State() == handoff.None && p.owners[i] == b
+	return handoff.Message{Kind: handoff.Copy, From: p.self, To: b}, owed
+}
+
+// pending is what boot b has to be told about partition i, if anything. The
+// buckets that go with it are to be copied afterwards.
+func (p *partitions) pending(i int, b handoff.Boot) (handoff.Message, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m, due := p.message(i, b)
+	p.pace[i].told = p.pace[i].owed
+	return m, due
+}
+
+// called notes that the call to a boot has ended.
+func (p *partitions) called(b handoff.Boot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.calling, b)
+}
+
+// receive hands a message to its partition and returns the answer, if one is due.
+// The buckets that came with it must have been merged.
+func (p *partitions) receive(i int, m handoff.Message, now int64) (answer handoff.Message, due bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	part, pace := &p.parts[i], &p.pace[i]
+	held, claiming := part.State() == handoff.Hold, part.Claiming()
+	answer, due = part.Receive(p.view, m)
+	switch {
+	case m.Kind == handoff.CopyAck && pace.owed == pace.told:
+		pace.owed, pace.told = 0, 0
+	case m.Kind == handoff.Refuse:
+		pace.displaced = now
+		p.tally.Refused++
+	case answer.Kind == handoff.Held && due && p.owners != nil && p.owners[i] == m.From:
+		pace.wanted = true
+	case answer.Kind == handoff.Ack && held:
+		p.tally.Doubled++
+	}
+	if claiming && !part.Claiming() && part.State() != handoff.Hold {
+		pace.claim = now + int64(jitter(claimPause))
+	}
+	if part.State() == handoff.Hold {
+		pace.owed, pace.told = 0, 0
+	}
+	p.publish(i, now)
+	return answer, due
+}
+
+// owe notes that a hit of a partition was decided here on a copy: whoever holds the
+// token has to have it.
+func (p *partitions) owe(i int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pace[i].owed++
+}
