@@ -117,7 +117,6 @@ func (n *Node) way(m *member, last *view) *transport.Peer {
 		Hello:   n.hello,
 		Log:     n.config.Log,
 		Boot:    uint64(m.id),
-		View:    n.parts.viewHash,
 	})
 }
 

@@ -147,7 +147,9 @@ type answering struct{ node *Node }
 
 func (a answering) Now() int64 { return a.node.now() }
 
-func (a answering) View() uint64 { return a.node.parts.viewHash() }
+func (a answering) Sight() transport.Sight {
+	return transport.Sight{View: a.node.parts.viewHash(), Table: a.node.view.Load().table.Hash()}
+}
 
 func (a answering) Decide(h transport.Hit, now int64) transport.Answer {
 	n := a.node

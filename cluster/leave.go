@@ -76,7 +76,7 @@ func (n *Node) understood() bool {
 		if m.peer == nil {
 			continue
 		}
-		if hash, heard := m.peer.View(); heard == 0 || hash != own {
+		if sight, heard := m.peer.Sight(); heard == 0 || sight.View != own {
 			return false
 		}
 	}
