@@ -124,7 +124,7 @@ func TestManyCallersOfAStoppedOwner(t *testing.T) {
 		for caller := range 4000 {
 			wg.Go(func() {
 				for n := range 3 {
-					if askEcho(t, p, hit(caller*10+n), 50*ms, ErrDeadline, ErrFull) == nil {
+					if askEcho(t, p, hit(caller*10+n), 50*ms, ErrDeadline, ErrFull, ErrUnavailable) == nil {
 						t.Error("answered")
 					}
 				}

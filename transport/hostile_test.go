@@ -61,13 +61,11 @@ func dialHostile(t *testing.T, serve func(grpc.ServerStream) error) *hostileOwne
 	return h
 }
 
-// answering is an owner that makes the reply to each frame from the right one.
+// answering is an owner that makes the reply to each frame of hits from the right one.
 func answering(change func(reply []byte) []byte) func(grpc.ServerStream) error {
 	return func(stream grpc.ServerStream) error {
-		if err := stream.SendHeader(nil); err != nil {
-			return err
-		}
-		s := session{handler: mute{}}
+		_ = stream.SendHeader(nil) // unless a frame brought it
+		s := session{handler: mute{}, memory: new(memory)}
 		for {
 			var in frame
 			if err := stream.RecvMsg(&in); err != nil {
@@ -78,7 +76,11 @@ func answering(change func(reply []byte) []byte) func(grpc.ServerStream) error {
 			if err != nil {
 				return err
 			}
-			if err := stream.SendMsg(message(change(bytes.Clone(*out.out)))); err != nil {
+			reply := bytes.Clone(*out.out)
+			if kindOf(reply) == kindReply {
+				reply = change(reply)
+			}
+			if err := stream.SendMsg(message(reply)); err != nil {
 				return err
 			}
 		}
@@ -95,8 +97,7 @@ func TestHostileOwner(t *testing.T) {
 	}{
 		"a reply to nothing": {func(stream grpc.ServerStream) error {
 			_ = stream.SendMsg(message(replied(1, bucket.Verdict{Allowed: true})))
-			<-stream.Context().Done()
-			return nil
+			return answering(func(reply []byte) []byte { return reply })(stream)
 		}, "a reply to "}, // nothing, unless the first hit was there already
 		"two replies": {func(stream grpc.ServerStream) error {
 			double := answering(func(reply []byte) []byte {
@@ -105,9 +106,9 @@ func TestHostileOwner(t *testing.T) {
 			})
 			return double(stream)
 		}, "a reply to nothing"},
-		"a verdict too many": {answering(func([]byte) []byte { return replied(0, bucket.Verdict{}, bucket.Verdict{}) }), "a reply to 2 hits from 0, where 1 from 0"},
-		"a verdict too few":  {answering(func([]byte) []byte { return replied(0) }), "a reply to 0 hits from 0, where 1 from 0"},
-		"another frame's":    {answering(func([]byte) []byte { return replied(1, bucket.Verdict{}) }), "a reply to 1 hits from 1, where 1 from 0"},
+		"a verdict too many": {answering(func([]byte) []byte { return replied(0, bucket.Verdict{}, bucket.Verdict{}) }), "a reply to 2 hits from 0, where 1 from 1"},
+		"a verdict too few":  {answering(func([]byte) []byte { return replied(0) }), "a reply to 0 hits from 0, where 1 from 1"},
+		"another frame's":    {answering(func([]byte) []byte { return replied(2, bucket.Verdict{}) }), "a reply to 1 hits from 2, where 1 from 1"},
 		"garbage":            {answering(func([]byte) []byte { return []byte("garbage") }), "not a Frame"},
 		"nothing":            {answering(func([]byte) []byte { return nil }), "not a Frame"},
 		"a request":          {answering(func([]byte) []byte { return encoded(t, 0, 0, &call{hit: hit(0)}) }), "kind 1"},

@@ -132,7 +132,10 @@ type Handler interface {
 type Hello struct {
 	Cluster     string // the cluster's name
 	Fingerprint uint64 // of its digest key
-	Boot        uint64 // of the sender, and not 0: who it is, until its process ends
+	// Boot is that of the sender, and not 0: who it is, until its process ends.
+	// Hits are told apart by it and their numbers: a Peer that asks a Server in
+	// its name takes the place of an earlier one.
+	Boot uint64
 }
 
 // Clock is a monotonic clock, in nanoseconds since an origin of its own.
