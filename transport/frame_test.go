@@ -267,6 +267,9 @@ func hostileRequests(t testing.TB) map[string][2]string {
 	add("end in a rule", "beyond the end", sealed(inner[:requestHeader+20]...))
 	add("end before the hits", "bytes for 2 hits", sealed(inner[:firstHit]...))
 	add("end in a hit", "bytes for 2 hits", sealed(inner[:firstHit+40]...))
+	add("half a heartbeat", "no heartbeat", sealed(version, kindHeartbeat, 0, 0, 1, 2, 3))
+	add("a heartbeat of version 2", "version 2", change(*heartbeat(1).out, 0, 2))
+	add("an answer to a heartbeat", "no header", *sighting(Sight{}).out)
 	add("rule 1 of 1", "rule 1 of 1", change(good, firstHit+28, 0, 1))
 	add("rule 65535 of 1, in the last hit", "rule 65535 of 1", change(good, firstHit+hitBytes+28, 0xff, 0xff))
 	return frames
