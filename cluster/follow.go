@@ -120,7 +120,6 @@ func (n *Node) way(m *member, last *view) *transport.Peer {
 		Hello:   n.hello,
 		Log:     n.config.Log,
 		Boot:    uint64(m.id),
-		View:    func() uint64 { return n.view.Load().hash },
 	})
 }
 

@@ -162,7 +162,7 @@ func TestManyPeersOfOneServer(t *testing.T) {
 		w.serve(&echo{w: w}, hello)
 		var wg sync.WaitGroup
 		for i := range 5 {
-			peer := w.dial()
+			peer := w.dial(from(uint64(i + 1)))
 			for j := range 20 {
 				wg.Go(func() {
 					for k := range 10 {

@@ -23,7 +23,7 @@ const (
 func callSize(payload int) int { return envelopeBytes + callHeader + payload }
 
 // putCall makes the frame of a call or of its answer. It comes from the heap: the
-// pool would clear a megabyte for it.
+// pool would clear megabytes for it.
 func putCall(frameKind, kind uint8, payload []byte) *frame {
 	buf := make([]byte, callSize(len(payload)))
 	f := buf[envelopeBytes:]

@@ -13,6 +13,7 @@ import (
 type call struct {
 	hit    Hit
 	expire int64  // on the asker's clock
+	number uint64 // 0 until it is put in a frame
 	rule   uint16 // place in the frame, set while it is put together
 
 	ended  atomic.Bool
@@ -38,7 +39,7 @@ func (p *callPool) get(h Hit, expire int64) *call {
 	if !ok {
 		c = &call{done: make(chan struct{}, 1)}
 	}
-	c.hit, c.expire, c.err = h, expire, nil
+	c.hit, c.expire, c.number, c.err = h, expire, 0, nil
 	c.ended.Store(false)
 	return c
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"runtime"
 	"time"
@@ -14,6 +15,9 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 )
+
+// errSilent ends a stream whose other end says nothing.
+var errSilent = errors.New("silent for too long")
 
 const (
 	firstBackoff = 50 * time.Millisecond
@@ -65,14 +69,17 @@ func (p *Peer) attempt(ctx context.Context) (established bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer conn.Close()
-	ctx, cancel := context.WithCancel(p.config.Hello.attach(ctx, p.config.Boot))
-	defer cancel()
+	// gRPC takes 5 s to close a connection that accepts nothing; the next attempt
+	// needn't wait for that.
+	defer p.wg.Go(func() { _ = conn.Close() })
+	ctx, cancel := context.WithCancelCause(p.config.Hello.attach(ctx, p.config.Boot))
+	defer cancel(nil)
 	desc := askDesc(nil)
-	dialing := time.AfterFunc(dialTime, cancel)
+	dialing := time.AfterFunc(dialTime, func() { cancel(nil) })
 	stream, err := conn.NewStream(ctx, &desc, methodAsk)
+	var boot string
 	if err == nil {
-		err = greeted(stream, p.config.Boot)
+		boot, err = greeted(stream, p.config.Boot)
 	}
 	if !dialing.Stop() { // err says no more than that the context was cancelled
 		err = context.DeadlineExceeded
@@ -80,8 +87,11 @@ func (p *Peer) attempt(ctx context.Context) (established bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	p.established(stream)
+	p.established(stream, boot, func() { cancel(errSilent) })
 	err = p.receive(stream)
+	if errors.Is(context.Cause(ctx), errSilent) {
+		err = errSilent
+	}
 	p.broken()
 	return true, err
 }
@@ -115,38 +125,16 @@ func (p *Peer) credentials() credentials.TransportCredentials {
 }
 
 // greeted waits until the other end has said hello, and makes sure that it is the
-// boot peer. A stream that it refuses has no header; the reason then comes in
-// place of a frame.
-func greeted(stream grpc.ClientStream, peer uint64) error {
+// boot peer, and returns which it is. A stream that it refuses has no header; the
+// reason then comes in place of a frame.
+func greeted(stream grpc.ClientStream, peer uint64) (boot string, err error) {
 	switch header, err := stream.Header(); {
 	case err != nil:
-		return err
+		return "", err
 	case header != nil:
-		return meant(peer, header)
+		return first(header, headerBoot), meant(peer, header)
 	}
-	return stream.RecvMsg(new(frame))
-}
-
-// established lets the hits flow that have waited for the stream.
-func (p *Peer) established(stream grpc.ClientStream) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.turn(connected, stream)
-	p.pump()
-}
-
-// broken ends the calls in flight; those in the queue wait for the first
-// attempt to connect again.
-func (p *Peer) broken() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.turn(connecting, nil)
-	for _, b := range p.flights {
-		for _, c := range b.calls {
-			c.end(Answer{}, ErrUnavailable)
-		}
-	}
-	p.flights, p.inFlight, p.unanswered = nil, 0, 0
+	return "", stream.RecvMsg(new(frame))
 }
 
 // receive ends the calls of each frame as its reply comes, until the stream
@@ -157,7 +145,7 @@ func (p *Peer) receive(stream grpc.ClientStream) error {
 		if err := stream.RecvMsg(&f); err != nil {
 			return err
 		}
-		err := p.answered(f.in.ReadOnlyData())
+		freed, err := p.received(f.in.ReadOnlyData())
 		f.in.Free()
 		if err != nil {
 			return err
@@ -166,10 +154,19 @@ func (p *Peer) receive(stream grpc.ClientStream) error {
 		// the next frame before it leaves.
 		runtime.Gosched()
 		p.mu.Lock()
-		p.inFlight--
+		p.inFlight -= freed
 		p.pump()
 		p.mu.Unlock()
 	}
+}
+
+// received deals with the frame b, and returns how many frames no longer hold back
+// the next.
+func (p *Peer) received(b []byte) (freed int, err error) {
+	if kindOf(b) == kindSight {
+		return 0, p.sees(b)
+	}
+	return 1, p.answered(b)
 }
 
 // answered ends the calls of the oldest frame in flight by the reply b.
@@ -178,6 +175,7 @@ func (p *Peer) answered(b []byte) error {
 	if err := r.parse(b); err != nil {
 		return err
 	}
+	now := p.config.Now()
 	p.mu.Lock()
 	if len(p.flights) == 0 {
 		p.mu.Unlock()
@@ -192,6 +190,7 @@ func (p *Peer) answered(b []byte) error {
 	p.flights[n] = nil
 	p.flights = p.flights[:n]
 	p.unanswered -= sent.bytes
+	p.hear(now)
 	p.mu.Unlock()
 
 	for i, c := range sent.calls {

@@ -11,25 +11,30 @@ import (
 // treats them as one. Calls end up to a grain early, so that they don't end late.
 const grain = int64(time.Millisecond)
 
-// watch makes sure that the sweeper looks no later than expire. p.mu is held.
-func (p *Peer) watch(expire int64) {
-	if expire >= p.armed {
+// watch makes sure that the sweeper looks no later than a grain before at. p.mu is
+// held.
+func (p *Peer) watch(at int64) {
+	if at >= p.armed {
 		return
 	}
-	p.armed = expire
+	p.armed = at
 	select {
 	case p.alarm <- struct{}{}:
 	default:
 	}
 }
 
-// sweep ends the calls whose time has come. It sleeps until the earliest
-// deadline that anybody waits for, and for good while nobody does: as nearly
-// all calls are answered long before, a busy peer wakes it once a deadline's
-// length and not once a hit.
+// rearm is watch for the sweeper itself, which needs no alarm. p.mu is held.
+func (p *Peer) rearm(at int64) { p.armed = min(p.armed, at) }
+
+// sweep ends the calls whose time has come, sends heartbeats, and notices silence.
+// It sleeps until the earliest time at which one of them may be due: as nearly all
+// calls are answered long before, a busy peer wakes it once a deadline's length and
+// not once a hit.
 func (p *Peer) sweep(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	due := p.config.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -37,36 +42,52 @@ func (p *Peer) sweep(ctx context.Context) {
 		case <-p.alarm:
 		case <-timer.C:
 		}
-		if rest := p.expireDue(p.config.Now()); rest > 0 {
+		now := p.config.Now()
+		if now-due > p.silence/2 {
+			p.stoodStill(now)
+		}
+		rest, hangUp := p.look(now)
+		due = math.MaxInt64
+		if hangUp != nil {
+			hangUp()
+		}
+		if rest > 0 {
+			due = now + int64(rest)
 			timer.Reset(rest)
 		}
 	}
 }
 
-// expireDue ends what is due at now, and returns how long the sweeper may sleep:
-// 0 for good.
-func (p *Peer) expireDue(now int64) time.Duration {
+// look does what is due at now, and returns how long the sweeper may sleep, 0 for
+// good, and what ends a stream that has been silent for too long.
+func (p *Peer) look(now int64) (rest time.Duration, hangUp func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.armed <= now+grain {
+		p.armed = math.MaxInt64
+		p.expireDue(now)
+		hangUp = p.suspect(now)
+		p.beatIfDue(now)
+		p.pump()
+	}
 	if p.armed == math.MaxInt64 {
-		return 0
+		return 0, hangUp
 	}
-	if p.armed > now+grain {
-		return time.Duration(p.armed - now - grain)
-	}
-	earliest := int64(math.MaxInt64)
-	for _, b := range p.flights {
-		if b.earliest <= now+grain {
-			b.earliest = expireCalls(b.calls, now)
+	return time.Duration(p.armed - now - grain), hangUp
+}
+
+// expireDue ends the calls that are due at now. p.mu is held.
+func (p *Peer) expireDue(now int64) {
+	for _, frames := range [...][]*batch{p.flights, p.again} {
+		for _, b := range frames {
+			if b.earliest <= now+grain {
+				b.earliest = expireCalls(b.calls, now)
+			}
+			p.rearm(b.earliest)
 		}
-		earliest = min(earliest, b.earliest)
 	}
-	p.armed = min(earliest, expireCalls(p.queue, now))
+	p.rearm(expireCalls(p.queue, now))
 	p.queue = slices.DeleteFunc(p.queue, func(c *call) bool { return c.ended.Load() })
-	if p.armed == math.MaxInt64 {
-		return 0
-	}
-	return time.Duration(p.armed - now - grain)
 }
 
 // expireCalls ends the calls that are due and returns the earliest deadline of

@@ -21,7 +21,7 @@ func TestSilentOwner(t *testing.T) {
 			bubble(t, func(w *world) {
 				owner := &echo{w: w}
 				w.serve(owner, hello)
-				peer := w.dial()
+				peer := w.dial(silence(time.Second))
 				w.ask(peer, 0)
 				w.net.Cut(w.asker, w.owner)
 

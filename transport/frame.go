@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/shoal-dev/shoal/bucket"
@@ -15,6 +16,8 @@ const (
 
 	kindHits      = 1
 	kindReply     = 2
+	kindHeartbeat = 3
+	kindSight     = 4
 	kindCall      = 5
 	kindCallReply = 6
 
@@ -53,6 +56,15 @@ func unseal(b []byte) ([]byte, error) {
 	return b[1+size:], nil
 }
 
+// kindOf is the kind of a frame, or 0 if it has none.
+func kindOf(b []byte) byte {
+	f, err := unseal(b)
+	if err != nil || len(f) < 2 {
+		return 0
+	}
+	return f[1]
+}
+
 // batch is the calls that leave together in one frame.
 type batch struct {
 	calls    []*call
@@ -60,7 +72,10 @@ type batch struct {
 	bytes    int            // of the frame
 	budget   int            // that bytes may not exceed
 	earliest int64          // deadline among the calls
-	first    uint64         // sequence number of calls[0]
+	first    uint64         // number of calls[0]; the others count on from it
+	sent     int64          // when it was sent last
+	tried    bool           // it was sent
+	to       string         // the boot to which it was
 }
 
 // add appends a call if the frame has room for it and its rule.
@@ -76,7 +91,7 @@ func (b *batch) add(c *call) bool {
 	if !known {
 		b.rules = append(b.rules, c.hit.Rule)
 	}
-	c.rule = uint16(place)
+	c.rule, c.number = uint16(place), b.first+uint64(len(b.calls))
 	b.calls = append(b.calls, c)
 	b.bytes += size
 	b.earliest = min(b.earliest, c.expire)
@@ -95,17 +110,24 @@ func (b *batch) place(r *bucket.Rule) (place int, known bool) {
 	return len(b.rules), false
 }
 
-// reset empties the batch for another frame of at most budget bytes.
-func (b *batch) reset(budget int) {
+// reset empties the batch for another frame of at most budget bytes, whose hits
+// are numbered from first.
+func (b *batch) reset(budget int, first uint64) {
 	clear(b.calls)
 	clear(b.rules)
 	*b = batch{
 		calls: b.calls[:0], rules: b.rules[:0],
 		bytes: envelopeBytes + requestHeader, budget: budget, earliest: math.MaxInt64,
+		first: first,
 	}
 }
 
-// encode writes the frame into b, which has b.bytes bytes. now is the time at
+// alive reports whether somebody still waits for one of the calls.
+func (b *batch) alive() bool {
+	return slices.ContainsFunc(b.calls, func(c *call) bool { return !c.ended.Load() })
+}
+
+// encode writes the frame into buf, which has b.bytes bytes. now is the time at
 // the sender, from which the remaining times count.
 func (b *batch) encode(buf []byte, now int64) {
 	f := buf[envelopeBytes:]

@@ -27,13 +27,12 @@ var testRule = bucket.MustRule("api", "100/second")
 func encoded(t testing.TB, now int64, first uint64, calls ...*call) []byte {
 	t.Helper()
 	var b batch
-	b.reset(quota)
+	b.reset(quota, first)
 	for i, c := range calls {
 		if !b.add(c) {
 			t.Fatalf("no room for call %d", i)
 		}
 	}
-	b.first = first
 	buf := make([]byte, b.bytes)
 	b.encode(buf, now)
 	return buf
@@ -180,7 +179,7 @@ func TestBatchIsBounded(t *testing.T) {
 	}
 	fill := func(budget int, rules []*bucket.Rule) *batch {
 		var b batch
-		b.reset(budget)
+		b.reset(budget, 1)
 		for i := 0; b.add(randomCalls(rng, 1, 0, rules[i%len(rules):i%len(rules)+1])[0]); i++ {
 		}
 		if b.bytes > budget || b.bytes > quota {
@@ -268,6 +267,9 @@ func hostileRequests(t testing.TB) map[string][2]string {
 	add("end in a rule", "beyond the end", sealed(inner[:requestHeader+20]...))
 	add("end before the hits", "bytes for 2 hits", sealed(inner[:firstHit]...))
 	add("end in a hit", "bytes for 2 hits", sealed(inner[:firstHit+40]...))
+	add("half a heartbeat", "no heartbeat", sealed(version, kindHeartbeat, 0, 0, 1, 2, 3))
+	add("a heartbeat of version 2", "version 2", change(*heartbeat(1).out, 0, 2))
+	add("an answer to a heartbeat", "no header", *sighting(Sight{}).out)
 	add("rule 1 of 1", "rule 1 of 1", change(good, firstHit+28, 0, 1))
 	add("rule 65535 of 1, in the last hit", "rule 65535 of 1", change(good, firstHit+hitBytes+28, 0xff, 0xff))
 	return frames
@@ -275,7 +277,7 @@ func hostileRequests(t testing.TB) map[string][2]string {
 
 func TestHostileRequests(t *testing.T) {
 	for name, f := range hostileRequests(t) {
-		s := session{handler: &scribe{now: 1 << 40}}
+		s := session{handler: &scribe{now: 1 << 40}, memory: new(memory)}
 		out, err := s.answer([]byte(f[0]))
 		if out != nil || !errors.Is(err, errMalformed) || !strings.Contains(err.Error(), f[1]) {
 			t.Errorf("%s: error %v, want one with %q", name, err, f[1])
@@ -297,7 +299,8 @@ func TestLaterVersionOfRequest(t *testing.T) {
 	inner[21] = hitBytes + 8
 	for i := range calls {
 		inner = append(inner, old[envelopeBytes+records+i*hitBytes:][:hitBytes]...)
-		inner[len(inner)-2], inner[len(inner)-1] = 0xff, 0xff&^flagOrphan // reserved
+		inner[len(inner)-2] |= 0xff // flags of later versions
+		inner[len(inner)-1] |= 0xff &^ flagOrphan
 		inner = binary.BigEndian.AppendUint64(inner, rng.Uint64())
 	}
 	_, got, _ := parsed(t, sealed(inner...))
@@ -359,7 +362,7 @@ func TestEncodingDoesNotAllocate(t *testing.T) {
 	var r request
 	buf := make([]byte, quota)
 	round := func() {
-		b.reset(quota)
+		b.reset(quota, 1)
 		for _, c := range calls {
 			b.add(c)
 		}
@@ -383,14 +386,20 @@ func TestEncodingDoesNotAllocate(t *testing.T) {
 func TestAnsweringAllocatesByTheFrame(t *testing.T) {
 	rng := rand.New(rand.NewPCG(13, 0))
 	for _, n := range []int{1, 64, 1024} {
-		s := session{handler: mute{}}
-		frame := encoded(t, 0, 0, randomCalls(rng, n, 0, randomRules(rng, 4))...)
-		allocs := testing.AllocsPerRun(20, func() {
+		s := session{handler: mute{}, memory: new(memory)}
+		frame := encoded(t, 0, 0, randomCalls(rng, n, int64(time.Second), randomRules(rng, 4))...)
+		first := uint64(1)
+		answer := func() {
+			binary.BigEndian.PutUint64(frame[envelopeBytes+4:], first)
+			first += uint64(n)
 			if _, err := s.answer(frame); err != nil {
 				t.Fatal(err)
 			}
-		})
-		if allocs > 4 {
+		}
+		for first < 2*memorySize { // its pages are made
+			answer()
+		}
+		if allocs := testing.AllocsPerRun(20, answer); allocs > 4 {
 			t.Errorf("answering %d hits makes %v allocations", n, allocs)
 		}
 	}
@@ -400,6 +409,7 @@ func TestAnsweringAllocatesByTheFrame(t *testing.T) {
 type mute struct{}
 
 func (mute) Now() int64               { return 0 }
+func (mute) Sight() Sight             { return Sight{} }
 func (mute) Decide(Hit, int64) Answer { return Answer{Verdict: bucket.Verdict{Allowed: true}} }
 func (mute) Call(context.Context, uint64, uint8, []byte) ([]byte, error) {
 	return nil, errors.New("no calls")

@@ -61,26 +61,38 @@ func dialHostile(t *testing.T, serve func(grpc.ServerStream) error) *hostileOwne
 	return h
 }
 
-// answering is an owner that makes the reply to each frame from the right one.
+// answering is an owner that makes the reply to each frame of hits from the right one.
 func answering(change func(reply []byte) []byte) func(grpc.ServerStream) error {
-	return func(stream grpc.ServerStream) error {
-		if err := stream.SendHeader(nil); err != nil {
+	return func(stream grpc.ServerStream) error { return distorting(stream, mute{}, kindReply, change) }
+}
+
+// beating is an owner that makes the answer to each heartbeat from the right one.
+func beating(change func(sight []byte) []byte) func(grpc.ServerStream) error {
+	return func(stream grpc.ServerStream) error { return distorting(stream, mute{}, kindSight, change) }
+}
+
+// deciding is an owner that keeps to the rules, but doesn't say who it is.
+func deciding(stream grpc.ServerStream, h Handler) error { return distorting(stream, h, 0, nil) }
+
+func distorting(stream grpc.ServerStream, h Handler, kind byte, change func([]byte) []byte) error {
+	_ = stream.SendHeader(nil) // unless a frame brought it
+	s := session{handler: h, memory: new(memory)}
+	for {
+		var in frame
+		if err := stream.RecvMsg(&in); err != nil {
 			return err
 		}
-		s := session{handler: mute{}}
-		for {
-			var in frame
-			if err := stream.RecvMsg(&in); err != nil {
-				return err
-			}
-			out, err := s.answer(in.in.ReadOnlyData())
-			in.in.Free()
-			if err != nil {
-				return err
-			}
-			if err := stream.SendMsg(message(change(bytes.Clone(*out.out)))); err != nil {
-				return err
-			}
+		out, err := s.answer(in.in.ReadOnlyData())
+		in.in.Free()
+		if err != nil {
+			return err
+		}
+		said := bytes.Clone(*out.out)
+		if kindOf(said) == kind {
+			said = change(said)
+		}
+		if err := stream.SendMsg(message(said)); err != nil {
+			return err
 		}
 	}
 }
@@ -95,8 +107,7 @@ func TestHostileOwner(t *testing.T) {
 	}{
 		"a reply to nothing": {func(stream grpc.ServerStream) error {
 			_ = stream.SendMsg(message(replied(1, bucket.Verdict{Allowed: true})))
-			<-stream.Context().Done()
-			return nil
+			return answering(func(reply []byte) []byte { return reply })(stream)
 		}, "a reply to "}, // nothing, unless the first hit was there already
 		"two replies": {func(stream grpc.ServerStream) error {
 			double := answering(func(reply []byte) []byte {
@@ -105,14 +116,24 @@ func TestHostileOwner(t *testing.T) {
 			})
 			return double(stream)
 		}, "a reply to nothing"},
-		"a verdict too many": {answering(func([]byte) []byte { return replied(0, bucket.Verdict{}, bucket.Verdict{}) }), "a reply to 2 hits from 0, where 1 from 0"},
-		"a verdict too few":  {answering(func([]byte) []byte { return replied(0) }), "a reply to 0 hits from 0, where 1 from 0"},
-		"another frame's":    {answering(func([]byte) []byte { return replied(1, bucket.Verdict{}) }), "a reply to 1 hits from 1, where 1 from 0"},
+		"a verdict too many": {answering(func([]byte) []byte { return replied(0, bucket.Verdict{}, bucket.Verdict{}) }), "a reply to 2 hits from 0, where 1 from 1"},
+		"a verdict too few":  {answering(func([]byte) []byte { return replied(0) }), "a reply to 0 hits from 0, where 1 from 1"},
+		"another frame's":    {answering(func([]byte) []byte { return replied(2, bucket.Verdict{}) }), "a reply to 1 hits from 2, where 1 from 1"},
 		"garbage":            {answering(func([]byte) []byte { return []byte("garbage") }), "not a Frame"},
 		"nothing":            {answering(func([]byte) []byte { return nil }), "not a Frame"},
 		"a request":          {answering(func([]byte) []byte { return encoded(t, 0, 0, &call{hit: hit(0)}) }), "kind 1"},
 		"another version":    {answering(func(reply []byte) []byte { return change(reply, 0, 9) }), "version 9"},
 		"a huge message":     {answering(func([]byte) []byte { return make([]byte, maxMessage+1) }), "larger than max"},
+		"two answers to a heartbeat": {func(stream grpc.ServerStream) error {
+			return beating(func(sight []byte) []byte {
+				_ = stream.SendMsg(message(bytes.Clone(sight)))
+				return sight
+			})(stream)
+		}, "an answer to no heartbeat"},
+		"half an answer to a heartbeat": {beating(func(sight []byte) []byte { return sealed(sight[envelopeBytes : len(sight)-1]...) }), "19 bytes are no heartbeat"},
+		"a heartbeat of its own":        {beating(func([]byte) []byte { return *heartbeat(0).out }), "no header"},
+		"a sight for a reply":           {answering(func([]byte) []byte { return *sighting(Sight{}).out }), "an answer to no heartbeat"},
+		"a reply for a sight":           {beating(func([]byte) []byte { return replied(7, bucket.Verdict{}) }), "a reply to "},
 		"the end": {func(stream grpc.ServerStream) error {
 			_ = stream.SendHeader(nil)
 			_ = stream.RecvMsg(new(frame))

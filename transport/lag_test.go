@@ -134,15 +134,17 @@ func (s *scribe) Decide(h Hit, _ int64) Answer {
 // the reply says so.
 func TestSessionDropsWhatIsLate(t *testing.T) {
 	h := &scribe{}
-	s := session{handler: h}
+	s := session{handler: h, memory: new(memory)}
+	first := uint64(1)
 	ask := func(sent, read time.Duration, left ...time.Duration) (decided []uint64, dropped int) {
 		t.Helper()
 		h.now, h.decided = int64(read), nil
 		calls := make([]*call, len(left))
+		first += 100
 		for i := range left {
 			calls[i] = &call{hit: Hit{Digest: bucket.Digest{Lo: uint64(i)}, Rule: testRule}, expire: int64(sent + left[i])}
 		}
-		out, err := s.answer(encoded(t, int64(sent), 0, calls...))
+		out, err := s.answer(encoded(t, int64(sent), first, calls...))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,6 +25,7 @@ type link struct {
 	grpc.ClientStream // nil: Peer needs nothing else
 	t                 *testing.T
 	owner             func(l *link, frame []byte) // called by SendMsg; it may call answer and cut
+	beat              func(l *link)               // called for a heartbeat; nil answers it
 	gone              chan struct{}               // closed when the stream breaks
 	cutOnce           sync.Once
 
@@ -34,7 +35,8 @@ type link struct {
 	again   chan struct{} // of capacity 1: RecvMsg was called
 
 	mu    sync.Mutex
-	next  uint64 // sequence number, once a frame was sent
+	next  uint64 // least number that may come
+	beats int    // heartbeats that aren't answered
 	sent  []int  // bytes of the frames that aren't answered
 	total int    // of their bytes
 	peak  int    // of total
@@ -55,29 +57,48 @@ func (l *link) SendMsg(m any) error {
 	}
 	defer l.sending.Store(false)
 	frame := bytes.Clone(*m.(*frame).out)
-	var r request
-	if err := r.parse(frame, new(ruleCache)); err != nil {
-		l.t.Error(err)
+	beat := kindOf(frame) == kindHeartbeat
+	l.note(frame, beat)
+	select {
+	case <-l.gone:
+		return io.EOF
+	default:
 	}
+	switch {
+	case !beat:
+		l.owner(l, frame)
+	case l.beat != nil:
+		l.beat(l)
+	default:
+		l.replies <- *sighting(Sight{}).out
+	}
+	return nil
+}
+
+// note keeps the books of what is unanswered.
+func (l *link) note(frame []byte, beat bool) {
 	l.mu.Lock()
-	if l.next != 0 && r.first != l.next {
-		l.t.Errorf("the frame begins with hit %d, want %d", r.first, l.next)
-	}
-	l.next = r.first + uint64(r.count)
-	l.sent = append(l.sent, len(frame))
+	defer l.mu.Unlock()
 	l.total += len(frame)
 	l.peak = max(l.peak, l.total)
 	if l.total > quota {
 		l.t.Errorf("%d bytes are sent and not answered", l.total)
 	}
-	l.mu.Unlock()
-	select {
-	case <-l.gone:
-		return io.EOF
-	default:
-		l.owner(l, frame)
-		return nil
+	if beat {
+		if l.beats++; l.beats > 1 {
+			l.t.Error("two heartbeats at a time")
+		}
+		return
 	}
+	var r request
+	if err := r.parse(frame, new(ruleCache)); err != nil {
+		l.t.Error(err)
+	}
+	if r.first < max(l.next, 1) {
+		l.t.Errorf("the frame begins with hit %d, want %d or more", r.first, l.next)
+	}
+	l.next = r.first + uint64(r.count)
+	l.sent = append(l.sent, len(frame))
 }
 
 func (l *link) RecvMsg(m any) error {
@@ -92,8 +113,13 @@ func (l *link) RecvMsg(m any) error {
 		return errors.New("the stream broke")
 	case b := <-l.replies:
 		l.mu.Lock()
-		l.total -= l.sent[0]
-		l.sent = l.sent[1:]
+		if kindOf(b) == kindSight {
+			l.beats--
+			l.total -= heartbeatBytes
+		} else {
+			l.total -= l.sent[0]
+			l.sent = l.sent[1:]
+		}
 		l.mu.Unlock()
 		m.(*frame).in = mem.SliceBuffer(b)
 		return nil
@@ -147,9 +173,12 @@ func waiting(v bucket.Verdict, wait time.Duration) bucket.Verdict {
 	return v
 }
 
+// on has the peer use a stream to the boot "owner".
+func (p *Peer) on(l *link) { p.established(l, "owner", l.cut) }
+
 // follow is what the peer does with one stream.
 func (p *Peer) follow(l *link) {
-	p.established(l)
+	p.on(l)
 	_ = p.receive(l)
 	p.broken()
 }
@@ -159,7 +188,7 @@ func (p *Peer) wantIdle(t *testing.T) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.queue) != 0 || len(p.flights) != 0 || p.inFlight != 0 || p.unanswered != 0 || p.sending {
+	if len(p.queue) != 0 || len(p.flights) != 0 || len(p.again) != 0 || p.inFlight != 0 || p.unanswered != 0 || p.sending {
 		t.Errorf("left over: %d queued, %d frames, %d in flight, %d bytes, sending %v", len(p.queue), len(p.flights), p.inFlight, p.unanswered, p.sending)
 	}
 	for i, c := range p.queue[:cap(p.queue)] {
@@ -216,6 +245,10 @@ func askEcho(t *testing.T, p *Peer, h Hit, left time.Duration, or ...error) erro
 	t.Helper()
 	expire := p.config.Now() + int64(left)
 	a, err := p.Ask(h, expire)
+	if err == nil && a.Number == 0 {
+		t.Errorf("hit %d has no number", h.Digest.Lo)
+	}
+	a.Number = 0
 	if err == nil && a != (Answer{Verdict: echoed(h)}) {
 		t.Errorf("hit %d was answered %+v, the answer to another", h.Digest.Lo, a)
 	}

@@ -15,7 +15,6 @@ import (
 
 // PeerConfig says how to reach a peer. Address, Dial and Now are required.
 type PeerConfig struct {
-	View func() uint64
 	Address string // of its Server, host:port
 	Dial    func(ctx context.Context, address string) (net.Conn, error)
 	Now     Clock
@@ -23,31 +22,49 @@ type PeerConfig struct {
 	Boot    uint64       // of the peer; one that says another is refused. 0 takes anybody
 	TLS     *tls.Config  // nil means plain text
 	Log     *slog.Logger // nil discards
+	// Silence is how long the peer may leave something unanswered before hits
+	// fail at once. 0 means 100 ms.
+	Silence time.Duration
 }
 
 // Peer is the asking end of the connections to one other replica. It is safe for
 // concurrent use.
 type Peer struct {
-	config PeerConfig
-	calls  callPool
-	cancel context.CancelFunc
-	done   <-chan struct{} // closed by cancel
-	wg     sync.WaitGroup
-	alarm  chan struct{} // of capacity 1: armed was moved forward
+	config  PeerConfig
+	silence int64 // of the config, in nanoseconds
+	calls   callPool
+	cancel  context.CancelFunc
+	done    <-chan struct{} // closed by cancel
+	wg      sync.WaitGroup
+	alarm   chan struct{} // of capacity 1: armed was moved forward
 
 	mu         sync.Mutex
 	state      peerState
 	tried      bool              // the first attempt to connect has ended
 	stream     grpc.ClientStream // nil unless connected
+	hangUp     func()            // ends the stream; nil once it is to be ended
+	boot       string            // who answers on the stream, or did on the last; "" is nobody
 	queue      []*call
 	flights    []*batch         // sent and not answered, oldest first
+	again      []*batch         // of streams that broke, to be sent before the queue
 	spare      []*batch         // to be used again
 	inFlight   int              // frames that hold back the next: flights, and one just answered
-	unanswered int              // bytes of requests in flight
+	unanswered int              // bytes in flight
 	sending    bool             // somebody is putting a frame together or sending it
-	sequence   uint64           // of the next hit
-	armed      int64            // when the sweeper will look next
+	sequence   uint64           // number of the last hit that was put in a frame
+	armed      int64            // when the sweeper will look next, but for a grain
 	bulk       *grpc.ClientConn // of the calls; nil before the first
+
+	heard   int64 // when the last frame came
+	silent  bool  // hits fail at once
+	beating bool  // a heartbeat is unanswered
+	beatDue bool  // one has to be sent
+	beaten  struct {
+		at     int64  // when the last was sent
+		number uint64 // of the last hit before it
+	}
+	sight   Sight // what the peer said last
+	sighted int64 // and when; 0 is never
 }
 
 type peerState uint8
@@ -66,15 +83,32 @@ func Dial(c PeerConfig) *Peer {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Peer{config: c, cancel: cancel, done: ctx.Done(), alarm: make(chan struct{}, 1), armed: math.MaxInt64}
+	p := newPeer(c)
+	p.cancel, p.done = cancel, ctx.Done()
 	p.wg.Go(func() { p.connect(ctx) })
 	p.wg.Go(func() { p.sweep(ctx) })
 	return p
 }
 
+// newPeer makes a peer that nobody connects.
+//
+// Its hits are numbered from the clock on. A replica that was lost from sight for a
+// while gets a new Peer but is the same boot still, and remembers the numbers of
+// the former one: those of the new one are higher, as no peer has sent a hit for
+// every nanosecond.
+func newPeer(c PeerConfig) *Peer {
+	if c.Silence <= 0 {
+		c.Silence = defaultSilence
+	}
+	return &Peer{
+		config: c, silence: int64(c.Silence), sequence: uint64(max(c.Now(), 0)),
+		alarm: make(chan struct{}, 1), armed: math.MaxInt64,
+	}
+}
+
 // Ask has a hit decided by the peer, and returns by the time expire on the
 // clock Now, or at worst a timer's inaccuracy after it. The errors are those of
-// this package.
+// this package; the answer has the hit's number with an error as well.
 func (p *Peer) Ask(h Hit, expire int64) (Answer, error) {
 	c := p.calls.get(h, expire)
 	if err := p.enqueue(c); err != nil {
@@ -83,6 +117,7 @@ func (p *Peer) Ask(h Hit, expire int64) (Answer, error) {
 	}
 	<-c.done
 	a, err := c.answer, c.err
+	a.Number = c.number
 	p.calls.put(c)
 	return a, err
 }
@@ -122,6 +157,12 @@ func (p *Peer) drop(s peerState, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.turn(s, nil)
+	p.forsake()
+	p.failQueue(err)
+}
+
+// failQueue ends the calls that wait for their first frame. p.mu is held.
+func (p *Peer) failQueue(err error) {
 	for _, c := range p.queue {
 		c.end(Answer{}, err)
 	}

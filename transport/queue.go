@@ -12,7 +12,7 @@ func (p *Peer) enqueue(c *call) error {
 	switch {
 	case p.state == closed:
 		return ErrClosed
-	case p.state == disconnected:
+	case p.state == disconnected, p.silent:
 		return ErrUnavailable
 	case len(p.queue) >= maxQueue:
 		return ErrFull
@@ -39,27 +39,35 @@ func (p *Peer) ready() bool {
 		(p.inFlight == 0 || len(p.queue) >= company && p.unanswered < quota/2)
 }
 
-// pump sends one frame, or another if the first was answered before pump had
-// the mutex again, as then nobody else does. p.mu is held; it is released while
-// the frame is written and sent.
+// pump sends what must go first, a heartbeat that is due and the frames of a stream
+// that broke, and then one frame of the queue, or another if the first was answered
+// before pump had the mutex again, as then nobody else does. p.mu is held; it is
+// released while frames are written and sent.
 func (p *Peer) pump() {
-	for p.ready() {
-		b := p.collect()
-		if len(b.calls) == 0 {
-			p.recycle(b)
+	for sent := false; p.stream != nil && !p.sending; {
+		switch {
+		case p.beatDue && p.unanswered+heartbeatBytes <= quota:
+			p.beat()
+		case len(p.again) > 0:
+			if !p.sendAgain() {
+				return
+			}
+		case !p.ready() || sent && p.inFlight > 0:
 			return
-		}
-		p.sending = true
-		p.send(b)
-		p.sending = false
-		if p.inFlight > 0 {
-			return
+		default:
+			b := p.collect()
+			if len(b.calls) == 0 {
+				p.recycle(b)
+				return
+			}
+			p.send(b)
+			sent = true
 		}
 	}
 }
 
-// collect takes calls from the queue into a frame, leaving out those that have
-// ended. It takes everything unless the frame is full.
+// collect takes calls from the queue into a frame and numbers them, leaving out those
+// that have ended. It takes everything unless the frame is full.
 func (p *Peer) collect() *batch {
 	b := p.newBatch()
 	n := 0
@@ -72,6 +80,7 @@ func (p *Peer) collect() *batch {
 	rest := copy(p.queue, p.queue[n:])
 	clear(p.queue[rest:])
 	p.queue = p.queue[:rest]
+	p.sequence += uint64(len(b.calls))
 	return b
 }
 
@@ -80,27 +89,28 @@ func (p *Peer) collect() *batch {
 // end, and be used again by somebody else.
 func (p *Peer) send(b *batch) {
 	stream := p.stream
-	b.first = p.sequence
-	p.sequence += uint64(len(b.calls))
+	p.sending = true
 	p.mu.Unlock()
+	now := p.config.Now()
 	f := newFrame(b.bytes)
-	b.encode(*f.out, p.config.Now())
+	b.encode(*f.out, now)
 	p.mu.Lock()
 	if p.stream != stream {
-		for _, c := range b.calls {
-			c.end(Answer{}, ErrUnavailable)
-		}
+		p.sending = false
+		p.keep(b)
 		return
 	}
+	b.sent, b.tried, b.to = now, true, p.boot
 	p.flights = append(p.flights, b)
 	p.inFlight++
 	p.unanswered += b.bytes
-	p.watch(b.earliest)
+	p.watch(min(b.earliest, now+p.silence+grain))
 	p.mu.Unlock()
 	// It can't block: see quota. Its error is the receiver's to handle, who gets
 	// the same.
 	_ = stream.SendMsg(f)
 	p.mu.Lock()
+	p.sending = false
 }
 
 func (p *Peer) newBatch() *batch {
@@ -108,13 +118,13 @@ func (p *Peer) newBatch() *batch {
 	if n := len(p.spare); n > 0 {
 		b, p.spare = p.spare[n-1], p.spare[:n-1]
 	}
-	b.reset(min(quota-p.unanswered, maxFrameBytes))
+	b.reset(min(quota-p.unanswered, maxFrameBytes), p.sequence+1)
 	return b
 }
 
 func (p *Peer) recycle(b *batch) {
 	if len(p.spare) < 8 {
-		b.reset(0)
+		b.reset(0, 0)
 		p.spare = append(p.spare, b)
 	}
 }

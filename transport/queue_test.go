@@ -247,19 +247,19 @@ func putMeanwhile(t *testing.T, p *Peer, meanwhile func()) *call {
 func TestSweepWhileEncoding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := still()
-		p.established(newLink(t, func(*link, []byte) {}))
+		p.on(newLink(t, func(*link, []byte) {}))
 		c := putMeanwhile(t, p, func() {
 			time.Sleep(20 * ms)
 			p.armed = 0
-			if rest := p.expireDue(p.config.Now()); rest != 0 {
-				t.Errorf("the sweeper found something to wait %v for", rest)
+			if rest, _ := p.look(p.config.Now()); rest != 80*ms {
+				t.Errorf("the sweeper found something to wait %v for, and not only the heartbeat's answer", rest)
 			}
 		})
 		if p.armed > c.expire || len(p.alarm) == 0 {
 			t.Fatalf("the sweeper will look at %d, and the call expires at %d", p.armed, c.expire)
 		}
 		time.Sleep(30 * ms)
-		p.expireDue(p.config.Now())
+		p.look(p.config.Now())
 		wantEnded(t, []*call{c}, ErrDeadline)
 	})
 }
@@ -268,32 +268,38 @@ func TestStreamBreaksWhileEncoding(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			p := still()
-			p.established(newLink(t, func(*link, []byte) { t.Error("sent over the stream that broke") }))
+			p.on(newLink(t, func(*link, []byte) { t.Error("sent over the stream that broke") }))
 			var frames [][]byte
 			var waiting *call
 			c := putMeanwhile(t, p, func() {
 				p.broken()
 				waiting, _ = p.put(hit(2), time.Hour)
 				if again {
-					p.established(newLink(t, func(_ *link, frame []byte) { frames = append(frames, frame) }))
+					p.on(newLink(t, func(_ *link, frame []byte) { frames = append(frames, frame) }))
 				}
 			})
-			wantEnded(t, []*call{c}, ErrUnavailable)
-			if waiting.ended.Load() {
-				t.Error("a call that waited for the next stream has ended")
+			if c.ended.Load() || waiting.ended.Load() {
+				t.Error("a call that waits for the next stream has ended")
 			}
 			if !again {
 				p.drop(disconnected, ErrUnavailable)
+				wantEnded(t, []*call{c, waiting}, ErrUnavailable)
 				p.wantIdle(t)
 				return
 			}
-			if len(frames) != 1 || p.inFlight != 1 || p.unanswered != len(frames[0]) {
-				t.Fatalf("%d frames on the next stream, %d in flight", len(frames), p.inFlight)
+			for i, c := range []*call{c, waiting} {
+				if len(frames) != i+1 || p.inFlight != 1 || p.unanswered != len(frames[i])+heartbeatBytes {
+					t.Fatalf("%d frames on the next stream, %d in flight", len(frames), p.inFlight)
+				}
+				if err := p.answered(p.stream.(*link).reply(frames[i])); err != nil {
+					t.Error(err)
+				}
+				wantEnded(t, []*call{c}, nil)
+				p.mu.Lock()
+				p.inFlight--
+				p.pump()
+				p.mu.Unlock()
 			}
-			if err := p.answered(p.stream.(*link).reply(frames[0])); err != nil {
-				t.Error(err)
-			}
-			wantEnded(t, []*call{waiting}, nil)
 		})
 	}
 }
@@ -327,7 +333,7 @@ func TestExpireDue(t *testing.T) {
 	all := slices.Concat(queued, flying, p.flights[1].calls)
 	var over []*call
 	for _, s := range steps {
-		if rest := p.expireDue(int64(s.now)); rest != s.rest || len(p.queue) != s.queued {
+		if rest, _ := p.look(int64(s.now)); rest != s.rest || len(p.queue) != s.queued {
 			t.Errorf("at %v: rests for %v with %d in the queue, want %v and %d", s.now, rest, len(p.queue), s.rest, s.queued)
 		}
 		over = append(over, s.ended...)

@@ -99,8 +99,9 @@ func (r *reply) parse(b []byte) error {
 
 // answer reads the i-th answer; ErrDeadline says that the owner dropped the hit
 // because its time was over.
-func (r *reply) answer(i int) (Answer, error) {
-	f := r.verdicts[i*r.stride:]
+func (r *reply) answer(i int) (Answer, error) { return readAnswer(r.verdicts[i*r.stride:]) }
+
+func readAnswer(f []byte) (Answer, error) {
 	switch {
 	case f[0]&statusDropped != 0:
 		return Answer{}, ErrDeadline

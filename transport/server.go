@@ -20,6 +20,7 @@ type Server struct {
 	handler Handler
 	hello   Hello
 	grpc    *grpc.Server
+	senders senders
 }
 
 // NewServer makes a server whose hits are decided by the handler. Without a TLS
@@ -61,17 +62,26 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 // Close ends all streams and listeners, and waits until no hit is being decided.
-func (s *Server) Close() { s.grpc.Stop() }
+func (s *Server) Close() {
+	s.grpc.Stop()
+	s.senders.close()
+}
 
 // serve answers one stream, frame by frame.
 func (s *Server) serve(stream grpc.ServerStream) error {
-	if _, err := s.hello.check(stream.Context()); err != nil {
+	from, err := s.hello.check(stream.Context())
+	if err != nil {
 		return err
 	}
+	one := s.senders.join(from)
+	if one == nil {
+		return status.Errorf(codes.ResourceExhausted, "shoal: %d boots have asked lately; try again in %v", maxSenders, memoryTime)
+	}
+	defer s.senders.leave(from, one)
 	if err := stream.SendHeader(s.hello.header()); err != nil { // the asker waits for it
 		return err
 	}
-	session := session{handler: s.handler}
+	session := session{handler: s.handler, memory: &one.memory}
 	for {
 		var in frame
 		if err := stream.RecvMsg(&in); err != nil {
@@ -89,36 +99,4 @@ func (s *Server) serve(stream grpc.ServerStream) error {
 			return err
 		}
 	}
-}
-
-// session is what a server remembers of one stream.
-type session struct {
-	handler Handler
-	rules   ruleCache
-	lag     lag
-	request request
-}
-
-// answer decides the hits of one frame, in their order.
-func (s *session) answer(b []byte) (*frame, error) {
-	if len(b) > maxMessage {
-		return nil, malformed("%d bytes, larger than max", len(b))
-	}
-	r := &s.request
-	if err := r.parse(b, &s.rules); err != nil {
-		return nil, err
-	}
-	now := s.handler.Now()
-	late := s.lag.of(r.sent, now)
-	out := newFrame(replySize(r.count))
-	beginReply(*out.out, r.first, r.count)
-	for i := range r.count {
-		hit, left := r.hit(i)
-		if left <= late {
-			putDropped(record(*out.out, i))
-			continue
-		}
-		putAnswer(record(*out.out, i), s.handler.Decide(hit, now))
-	}
-	return out, nil
 }

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"math"
 	"net"
 	"strings"
 	"testing"
@@ -16,11 +15,7 @@ import (
 // still is a peer without goroutines: nothing connects it, nothing sweeps.
 func still() *Peer {
 	began := time.Now()
-	return &Peer{
-		config: PeerConfig{Now: func() int64 { return int64(time.Since(began)) }},
-		alarm:  make(chan struct{}, 1),
-		armed:  math.MaxInt64,
-	}
+	return newPeer(PeerConfig{Now: func() int64 { return int64(time.Since(began)) }})
 }
 
 // unconnected is what Dial returns, but nothing connects it.

@@ -82,6 +82,16 @@ func (w *world) dial(changes ...func(*transport.PeerConfig)) *transport.Peer {
 	return p
 }
 
+// silence makes a peer bear a silence of d.
+func silence(d time.Duration) func(*transport.PeerConfig) {
+	return func(c *transport.PeerConfig) { c.Silence = d }
+}
+
+// from makes a peer ask in the name of a boot.
+func from(boot uint64) func(*transport.PeerConfig) {
+	return func(c *transport.PeerConfig) { c.Hello.Boot = boot }
+}
+
 // dialSlowly makes every attempt to connect take some time.
 func dialSlowly(d time.Duration) func(*transport.PeerConfig) {
 	return func(c *transport.PeerConfig) {
@@ -107,6 +117,10 @@ func (w *world) ask(p *transport.Peer, i int, or ...error) error {
 func (w *world) askBy(p *transport.Peer, i int, expire int64, or ...error) error {
 	w.Helper()
 	a, err := p.Ask(hit(i), expire)
+	if err == nil && a.Number == 0 {
+		w.Errorf("hit %d has no number", i)
+	}
+	a.Number = 0
 	switch {
 	case err == nil && a != transport.Answer{Verdict: echoed(hit(i))}:
 		w.Errorf("hit %d was answered %+v, the answer to another", i, a)
@@ -145,8 +159,10 @@ func (e *echo) Decide(h transport.Hit, _ int64) transport.Answer {
 	return transport.Answer{Verdict: echoed(h)}
 }
 
-// noCalls is the part of a Handler that takes no calls.
+// noCalls is the part of a Handler that takes no calls, and sees nothing.
 type noCalls struct{}
+
+func (noCalls) Sight() transport.Sight { return transport.Sight{} }
 
 func (noCalls) Call(context.Context, uint64, uint8, []byte) ([]byte, error) {
 	return nil, errors.New("no calls")

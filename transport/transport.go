@@ -22,8 +22,19 @@
 // was held up on its way and drops what its caller has given up on, before
 // debiting it. No clock is ever compared with another replica's.
 //
-// A hit whose stream broke may or may not have been decided. It fails with
-// ErrUnavailable and is not sent again.
+// Every hit has a number. One whose stream broke may or may not have been debited;
+// it is sent again under its number when the peer is back at once. The owner
+// remembers for each asker's boot what it answered to the last 2048 numbers, so a
+// hit that comes again, by whatever way ([Server.DecideOnce]), has the answer that
+// it had and is never debited twice. If the peer isn't back, or is another boot,
+// the hit fails with ErrUnavailable.
+//
+// Heartbeats go along with the hits, four a second while there are any and two
+// while there are none. Their answers carry the peer's [Sight] of the cluster. A
+// peer that leaves something unanswered for PeerConfig.Silence is not asked any
+// more until it says something: hits fail at once, long before gossip could know. A
+// stream that stays silent for 2 s is given up and dialled anew, as TCP may wait for
+// far longer before it tries again over a link that has been mended.
 //
 // Whatever is large or may block goes as a bulk call, [Peer.Call], over a second
 // connection that is opened for the first of them: one that shares a connection
@@ -60,6 +71,9 @@ var (
 	ErrFull = errors.New("transport: queue full")
 	// ErrClosed: Close was called.
 	ErrClosed = errors.New("transport: closed")
+	// ErrForgotten: whether the hit was debited before is not known any more, so
+	// it was not decided. DecideOnce alone returns it.
+	ErrForgotten = errors.New("transport: hit forgotten")
 	// ErrTooBig: the payload of a call is longer than MaxCall.
 	ErrTooBig = errors.New("transport: call too big")
 )
@@ -76,8 +90,11 @@ type Hit struct {
 
 // Answer is what the owner says to a hit.
 type Answer struct {
-	Number uint64
 	Verdict bucket.Verdict
+	// Number is the hit's, among those of its asker's boot to this peer. Ask sets
+	// it with an error as well, as the hit may have been debited; it is 0 where the
+	// hit was never put in a frame and so was not.
+	Number uint64
 	// NotHeld says that nothing was debited, as the one who was asked doesn't
 	// hold the state of the key. Verdict is zero then.
 	NotHeld bool
@@ -86,14 +103,23 @@ type Answer struct {
 	Hint uint64
 }
 
+// Sight is what a replica tells its peers of how it sees the cluster.
+type Sight struct {
+	View  uint64 // hash of the boots that it sees
+	Table uint64 // hash of its table of owners
+}
+
 // Handler answers what arrives.
 type Handler interface {
 	// Now is the handler's monotonic clock, in nanoseconds. It is read once a
 	// frame.
 	Now() int64
-	// Decide decides one hit at the time now. It is called by one goroutine for
-	// each peer, in the order in which that peer asked, and must not block.
+	// Decide decides one hit at the time now. It is called for one hit of each
+	// peer at a time, in the order in which that peer asked, and must not block
+	// nor call DecideOnce.
 	Decide(h Hit, now int64) Answer
+	// Sight goes with the answer to every heartbeat. It must not block.
+	Sight() Sight
 	// Call answers a bulk call of the boot from. It may block until the context
 	// is done, and is called by a goroutine of its own for each call. The payload
 	// is valid until Call returns; the answer must be no longer than MaxCall. An
@@ -106,7 +132,10 @@ type Handler interface {
 type Hello struct {
 	Cluster     string // the cluster's name
 	Fingerprint uint64 // of its digest key
-	Boot        uint64 // of the sender, and not 0: who it is, until its process ends
+	// Boot is that of the sender, and not 0: who it is, until its process ends.
+	// Hits are told apart by it and their numbers: a Peer that asks a Server in
+	// its name takes the place of an earlier one.
+	Boot uint64
 }
 
 // Clock is a monotonic clock, in nanoseconds since an origin of its own.
@@ -127,7 +156,8 @@ const (
 	company = 64
 
 	// MaxCall is how many bytes the payload of a call, or its answer, may have.
-	MaxCall = 1 << 20
+	// A partition's copy must always fit.
+	MaxCall = 4 << 20
 
 	maxMessage = 128 << 10 // of hits; calls are bounded by MaxCall
 	window     = 4 << 20   // set on both ends: it switches gRPC's estimator pings off
