@@ -16,6 +16,10 @@ const (
 	quiet    = 50 * time.Millisecond
 	patience = 500 * time.Millisecond
 
+	// A peer that has left something unanswered for its HitTimeout, within these
+	// bounds, isn't asked until it answers.
+	minSilence, maxSilence = 100 * time.Millisecond, time.Second
+
 	// retireTime is how long at least the way to a member that has gone stays
 	// open for the hits that are on it.
 	retireTime = time.Second
@@ -120,6 +124,7 @@ func (n *Node) way(m *member, last *view) *transport.Peer {
 		Hello:   n.hello,
 		Log:     n.config.Log,
 		Boot:    uint64(m.id),
+		Silence: min(max(minSilence, n.config.HitTimeout), maxSilence),
 	})
 }
 

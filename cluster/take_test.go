@@ -96,33 +96,35 @@ func keyOf(n *Node, rule *bucket.Rule) string {
 // the 2 ms and the millisecond by which deadlines are told apart, whichever is
 // first. The bubble's clock is exact.
 func TestHowLongTakeWaits(t *testing.T) {
-	pair(t, func(t *testing.T, net *simnet.Net, a, b *Node) {
-		const ms = time.Millisecond
-		rule := bucket.MustRule("api", "1000/hour")
-		key := keyOf(b, rule)
-		net.Host("10.0.0.2").Crash()
-		for _, tt := range []struct{ deadline, least, most time.Duration }{
-			{0, 47 * ms, 48 * ms},
-			{time.Hour, 47 * ms, 48 * ms},
-			{50 * ms, 47 * ms, 48 * ms},
-			{20 * ms, 17 * ms, 18 * ms},
-			{5 * ms, 2 * ms, 3 * ms},
-			{2 * ms, 0, 0},
-			{1, 0, 0},
-		} {
-			ctx, cancel := t.Context(), context.CancelFunc(func() {})
-			if tt.deadline > 0 {
-				ctx, cancel = context.WithTimeout(ctx, tt.deadline)
-			}
-			began := time.Now()
-			d, err := a.Take(ctx, rule, key, 1)
-			took := time.Since(began)
-			cancel()
-			if err != nil || !d.Degraded || !d.Allowed || took < tt.least || took > tt.most {
-				t.Errorf("deadline %v: %+v, %v after %v, want %v to %v", tt.deadline, d, err, took, tt.least, tt.most)
-			}
-		}
-	})
+	const ms = time.Millisecond
+	for _, tt := range []struct{ deadline, least, most time.Duration }{
+		{0, 47 * ms, 48 * ms},
+		{time.Hour, 47 * ms, 48 * ms},
+		{50 * ms, 47 * ms, 48 * ms},
+		{20 * ms, 17 * ms, 18 * ms},
+		{5 * ms, 2 * ms, 3 * ms},
+		{2 * ms, 0, 0},
+		{1, 0, 0},
+	} {
+		t.Run(tt.deadline.String(), func(t *testing.T) {
+			pair(t, func(t *testing.T, net *simnet.Net, a, b *Node) {
+				rule := bucket.MustRule("api", "1000/hour")
+				key := keyOf(b, rule)
+				net.Host("10.0.0.2").Crash()
+				ctx, cancel := t.Context(), context.CancelFunc(func() {})
+				if tt.deadline > 0 {
+					ctx, cancel = context.WithTimeout(ctx, tt.deadline)
+				}
+				defer cancel()
+				began := time.Now()
+				d, err := a.Take(ctx, rule, key, 1)
+				took := time.Since(began)
+				if err != nil || !d.Degraded || !d.Allowed || took < tt.least || took > tt.most {
+					t.Errorf("%+v, %v after %v, want %v to %v", d, err, took, tt.least, tt.most)
+				}
+			})
+		})
+	}
 }
 
 // Where the owner answers in time, a short deadline is no obstacle.
