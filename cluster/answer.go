@@ -14,6 +14,7 @@ const (
 	callMoves   = 1 // the messages of package handoff, with copies
 	callChanges = 2 // copies for the standby
 	callRelay   = 3 // an orphan for its holder
+	callSlots   = 4 // claims of concurrency limits
 )
 
 var (
@@ -54,6 +55,8 @@ func (a answering) Call(ctx context.Context, from uint64, kind uint8, payload []
 		return nil, a.node.answerChanges(boot, payload)
 	case callRelay:
 		return a.node.answerRelay(ctx, boot, payload)
+	case callSlots:
+		return a.node.answerSlots(boot, payload)
 	}
 	return nil, errNoSuch
 }

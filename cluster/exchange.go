@@ -161,13 +161,18 @@ func callFor(ctx context.Context, p *transport.Peer, kind uint8, batch []byte) (
 	return p.Call(ctx, kind, batch)
 }
 
-// withCopy adds the buckets to the messages that carry them. For a Transfer the
-// state was changed before: nothing is debited any more that isn't in the copy.
+// withCopy adds the state to the messages that carry it. For a Transfer the
+// token was given up before: nothing is debited any more that isn't in the copy.
 func (n *Node) withCopy(m move, now int64) move {
 	switch m.Kind {
-	case handoff.Transfer, handoff.Copy, handoff.Free:
-		m.copied, _ = n.store.AppendCopy(nil, m.partition, now)
+	case handoff.Transfer, handoff.Copy:
+		m.slots = n.inflight.appendLent(nil, m.partition, n.parts.self, now)
+	case handoff.Free:
+		m.slots = n.inflight.appendOwned(nil, m.partition, n.parts.self, now)
+	default:
+		return m
 	}
+	m.copied, _ = n.store.AppendCopy(nil, m.partition, now)
 	return m
 }
 
@@ -185,6 +190,9 @@ func (n *Node) receive(batch []byte, from handoff.Boot, answers *[]byte) error {
 			if err := n.store.Merge(m.partition, m.copied, now); err != nil {
 				return err
 			}
+		}
+		if err := n.inflight.merge(m.partition, m.slots, n.parts.self, now); err != nil {
+			return err
 		}
 		answer, due := n.parts.receive(m.partition, m.Message, now)
 		if !due || answers == nil {

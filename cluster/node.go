@@ -68,6 +68,9 @@ type Node struct {
 	once   sync.Once // Close
 	left   error     // and what it returns
 
+	inflight *inflight
+	slotsDue chan struct{} // of capacity 1: keepSlots has something to look at
+
 	lost     unreached
 	counters counters
 	scale    atomic.Int32 // by how much limits are divided here; 0 and 1: not
@@ -98,13 +101,17 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		shares:  bucket.NewStore(stores),
 		hello:   transport.Hello{Cluster: c.Cluster, Fingerprint: key.Fingerprint()},
 		kicked:  make(chan struct{}, 1),
-		cancel:  cancel,
+
+		inflight: newInflight(),
+		slotsDue: make(chan struct{}, 1),
+		cancel:   cancel,
 	}
 	if err := n.open(background); err != nil {
 		cancel()
 		return nil, err
 	}
 	n.wg.Go(func() { n.sweep(background) })
+	n.wg.Go(func() { n.keepSlots(background) })
 	if n.gossip != nil {
 		n.wg.Go(func() { n.follow(background) })
 		n.wg.Go(func() { n.reconcile(background) })

@@ -169,3 +169,10 @@ func (p *partitions) empty() bool {
 	defer p.mu.Unlock()
 	return !slices.ContainsFunc(p.parts[:], func(part handoff.Part) bool { return part.State() != handoff.None })
 }
+
+// involved reports whether the token of a partition is here, or may be.
+func (p *partitions) involved(i int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.parts[i].State() != handoff.None
+}

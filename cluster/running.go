@@ -1,0 +1,195 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/handoff"
+	"github.com/shoal-dev/shoal/ring"
+)
+
+const (
+	// slotRetry is how long a claim that nobody could answer waits.
+	slotRetry = 5 * time.Millisecond
+	// slotTick is how often it is looked what must be repeated.
+	slotTick = 250 * time.Millisecond
+)
+
+// running is the requests of one key that run on this replica under a concurrency
+// limit. inflight.mu guards it.
+type running struct {
+	digest  bucket.Digest
+	limit   int64
+	count   int64     // that run
+	told    int64     // what the holder last heard of it
+	renew   int64     // when to tell it again
+	waiting []*ticket // that want to start, first come first served
+	asking  bool      // a claim is on its way
+	hint    handoff.Boot
+}
+
+// ticket is one request that waits for a slot.
+type ticket struct {
+	done chan struct{} // closed when the rest is set
+	ok   bool
+	left int64 // slots that are free afterwards
+}
+
+// due reports whether the holder has to be told something.
+func (r *running) due(now int64) bool {
+	return !r.asking && (len(r.waiting) > 0 || r.count != r.told || now >= r.renew && r.count > 0)
+}
+
+// keepSlots tells the holders what runs here, until ctx is done.
+func (n *Node) keepSlots(ctx context.Context) {
+	ticker := time.NewTicker(slotTick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			n.inflight.forget(n.now(), n.parts.involved)
+			n.inflight.review()
+		case <-n.slotsDue:
+		}
+		for m, claims := range n.claims(n.now()) {
+			if m.peer == nil {
+				n.claimHere(claims)
+			} else {
+				n.wg.Go(func() { n.claimThere(ctx, m, claims) })
+			}
+		}
+	}
+}
+
+// kickSlots has keepSlots look now.
+func (n *Node) kickSlots() {
+	select {
+	case n.slotsDue <- struct{}{}:
+	default:
+	}
+}
+
+// review has all keys looked at.
+func (f *inflight) review() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for d := range f.own {
+		f.due[d] = true
+	}
+}
+
+// claims are the claims that are due, by the member that should answer them.
+func (n *Node) claims(now int64) map[*member][]claim {
+	f, v := n.inflight, n.view.Load()
+	due := map[*member][]claim{}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for d := range f.due {
+		r := f.own[d]
+		if r == nil || !r.due(now) {
+			delete(f.due, d)
+			continue
+		}
+		m := v.byID[r.hint]
+		if m == nil {
+			m = n.holder(v, ring.Partition(d.Hi))
+		}
+		if len(due[m]) == maxClaims {
+			n.kickSlots()
+			continue
+		}
+		delete(f.due, d)
+		f.seq++
+		r.asking, r.hint = true, 0
+		due[m] = append(due[m], claim{d, r.limit, r.count, int64(len(r.waiting)), f.seq})
+	}
+	return due
+}
+
+// claimHere answers claims whose token should be here.
+func (n *Node) claimHere(claims []claim) {
+	for _, c := range claims {
+		g, held := n.grant(0, c, n.now())
+		n.conclude(c, g, held, 0)
+	}
+}
+
+// claimThere has claims answered by another replica.
+func (n *Node) claimThere(ctx context.Context, m *member, claims []claim) {
+	batch := make([]byte, 0, len(claims)*claimRecord)
+	for _, c := range claims {
+		batch = appendClaim(batch, c)
+	}
+	answers, err := callFor(ctx, m.peer, callSlots, batch)
+	ok := err == nil && len(answers) == len(claims)*grantRecord
+	if !ok {
+		n.config.Log.Debug("can't claim slots", "peer", m.name, "error", err)
+	}
+	for i, c := range claims {
+		if !ok {
+			n.conclude(c, grant{}, false, 0)
+			continue
+		}
+		g, held, hint := readGrant(answers[i*grantRecord:])
+		n.conclude(c, g, held, hint)
+	}
+}
+
+// conclude takes the answer to a claim. If there was none, as held is false, it is
+// made again in a moment, of the boot hint if that is known.
+func (n *Node) conclude(c claim, g grant, held bool, hint handoff.Boot) {
+	again := n.inflight.settle(c, g, held, hint, n.now())
+	switch {
+	case again && held:
+		n.kickSlots()
+	case again:
+		time.AfterFunc(slotRetry, n.kickSlots)
+	}
+}
+
+// settle takes the answer to a claim: of those that waited, in their order, as many
+// start as were granted. again says that there is more to be told.
+func (f *inflight) settle(c claim, g grant, held bool, hint handoff.Boot, now int64) (again bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.own[c.digest]
+	if r == nil {
+		return false
+	}
+	r.asking = false
+	if held {
+		r.start(c, g)
+		r.renew = now + int64(slotRenewal)
+	} else {
+		r.hint = hint
+	}
+	f.tidy(r)
+	if again = r.due(now); again {
+		f.due[c.digest] = true
+	}
+	return again
+}
+
+// start lets those that waited go on, or tells them that they can't.
+func (r *running) start(c claim, g grant) {
+	asked := r.waiting[:min(int(c.want), len(r.waiting))]
+	r.waiting = r.waiting[len(asked):]
+	r.told = c.have + g.granted
+	for i, t := range asked {
+		if t.ok = int64(i) < g.granted; t.ok {
+			r.count++
+		}
+		t.left = max(0, c.limit-r.told-g.others)
+		close(t.done)
+	}
+}
+
+// tidy forgets a key of which nothing runs, waits or is unknown to the holder.
+func (f *inflight) tidy(r *running) {
+	if r.count == 0 && r.told == 0 && !r.asking && len(r.waiting) == 0 {
+		delete(f.own, r.digest)
+	}
+}
