@@ -114,7 +114,7 @@ func (c *check) view(b Boot, n *node) *View {
 // load makes a Part of n. It is good until the next one is loaded.
 func (c *check) load(n *node) *Part {
 	p := &c.part
-	*p = Part{state: n.state, version: n.version.version(), sent: n.sent.version(), to: Boot(n.to), taken: c.taken[:0]}
+	*p = Part{state: n.state, version: n.version.version(), fence: n.fence.version(), forgot: n.forgot.version(), sent: n.sent.version(), to: Boot(n.to), taken: c.taken[:0]}
 	for i, v := range n.taken {
 		if v != 0 {
 			p.taken = append(p.taken, taken{Boot(i + 1), v.version()})
@@ -136,6 +136,7 @@ func (c *check) load(n *node) *Part {
 // and the hint, by which the handlers decide nothing.
 func (n *node) save(p *Part) {
 	n.state, n.version, n.sent, n.to = p.state, stampOf(p.version), 0, 0
+	n.fence, n.forgot = stampOf(p.fence), stampOf(p.forgot)
 	if p.state == Sending || p.state == Doubt {
 		n.sent = stampOf(p.sent)
 	}

@@ -230,7 +230,7 @@ func (c *check) idle(w *world, p packet) bool {
 		return true
 	}
 	switch p.kind {
-	case Ack, CopyAck:
+	case Ack, CopyAck, Unsure:
 		return n.sent != p.version
 	case Refuse:
 		return n.sent != p.version && p.fence <= n.version && (!p.leaving || !has(n.members&^n.leaving, p.from))

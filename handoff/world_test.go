@@ -30,7 +30,8 @@ const (
 type node struct {
 	life                       life
 	state                      State
-	version, sent              stamp
+	version, fence, sent       stamp
+	forgot                     stamp
 	to                         uint8
 	taken                      [boots]stamp
 	claim                      stamp
@@ -95,7 +96,7 @@ func (w *world) hash() uint64 {
 		n := &w.nodes[i]
 		h = mix(h ^ (uint64(n.life) | uint64(n.state)<<4 | uint64(n.version)<<8 | uint64(n.sent)<<16 | uint64(n.to)<<24 |
 			uint64(n.claim)<<32 | uint64(n.free)<<40 | uint64(n.members)<<48 | uint64(n.leaving)<<56))
-		h = mix(h ^ (uint64(n.departed) | uint64(n.data)<<8 |
+		h = mix(h ^ (uint64(n.departed) | uint64(n.data)<<8 | uint64(n.fence)<<48 | uint64(n.forgot)<<56 |
 			uint64(n.taken[0])<<16 | uint64(n.taken[1])<<24 | uint64(n.taken[2])<<32 | uint64(n.taken[3])<<40))
 	}
 	for _, p := range w.net {
@@ -173,7 +174,7 @@ func (w *world) lose(i int) {
 // The rest is for people.
 
 func (k Kind) name() string {
-	return [...]string{"", "Transfer", "Claim", "Copy", "Ack", "Refuse", "Free", "Held", "Busy", "Stale", "OtherView", "CopyAck"}[k]
+	return [...]string{"", "Transfer", "Claim", "Copy", "Ack", "Refuse", "Free", "Held", "Busy", "Stale", "OtherView", "CopyAck", "Unsure"}[k]
 }
 
 func (b Boot) name() string {
