@@ -101,7 +101,7 @@ type Kind uint8
 // The messages. Transfer, Copy and Free come with a copy of the partition's
 // buckets, which is to be merged before the message is handed to Receive.
 const (
-	Transfer  Kind = iota + 1 // the token: answered by Ack or Refuse
+	Transfer  Kind = iota + 1 // the token: answered by Ack, Refuse or Unsure
 	Claim                     // may I make the token? answered by Free, Held, Busy, Stale or OtherView
 	Copy                      // from one in Doubt: answered by CopyAck if its receiver holds
 	Ack                       // to Transfer: taken
@@ -112,6 +112,7 @@ const (
 	Stale                     // to Claim: a later one was promised; Fence
 	OtherView                 // to Claim: not the same members are seen here
 	CopyAck                   // to Copy: merged where the token is
+	Unsure                    // to Transfer: whether it was taken isn't known any more
 )
 
 // Message is what replicas tell each other of one partition. Each is addressed to

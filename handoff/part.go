@@ -7,10 +7,12 @@ import "slices"
 type Part struct {
 	state   State
 	version Version // the highest seen
+	fence   Version // no transfer up to this one is taken any more
 	sent    Version // Sending: of the transfer; Doubt: of the episode
 	to      Boot    // Sending: the receiver
 	hint    Boot    // where the token was last known to be; 0 is unknown
 	taken   []taken
+	forgot  Version // the latest that was in taken and is no more
 	claim   *claim
 }
 
@@ -47,6 +49,7 @@ func (p *Part) Release(v *View, to Boot) {
 		return
 	}
 	p.version = Version{p.version.Counter + 1, to}
+	p.fence = p.version
 	p.state, p.sent, p.to, p.hint = Sending, p.version, to, to
 }
 
@@ -80,7 +83,13 @@ func (p *Part) ViewChanged(v *View) {
 	if p.state == Sending && v.departed(p.to) {
 		p.state, p.sent = Doubt, p.version
 	}
-	p.taken = slices.DeleteFunc(p.taken, func(t taken) bool { return v.departed(t.from) })
+	p.taken = slices.DeleteFunc(p.taken, func(t taken) bool {
+		departed := v.departed(t.from)
+		if departed {
+			p.forgot = later(p.forgot, t.version)
+		}
+		return departed
+	})
 }
 
 // Pending returns the message that a boot has to be told now, if any, where owner
@@ -122,6 +131,7 @@ func (p *Part) complete(v *View) {
 			return
 		}
 	}
+	p.fence = p.claim.version
 	p.state, p.claim, p.hint = Hold, nil, 0
 }
 

@@ -36,14 +36,17 @@ func (p *Part) transferred(v *View, m Message) Kind {
 		last.version = m.Version
 		p.version = later(p.version, m.Version)
 		return Ack
-	case v.Leaving || !m.Version.After(p.version):
+	case v.Leaving || !m.Version.After(p.fence):
 		if last.version == (Version{}) {
 			p.taken = p.taken[:len(p.taken)-1] // as it was
 		}
+		if !m.Version.After(p.forgot) {
+			return Unsure // its sender was thought to have gone meanwhile
+		}
 		return Refuse
 	default:
-		last.version = m.Version
-		p.version = m.Version
+		last.version, p.fence = m.Version, m.Version
+		p.version = later(p.version, m.Version)
 		p.state, p.claim, p.hint = Hold, nil, 0
 		return Ack
 	}
@@ -73,7 +76,7 @@ func (p *Part) claimed(v *View, m Message) Kind {
 	case m.View != v.Hash:
 		return OtherView
 	}
-	p.version, p.claim = m.Version, nil
+	p.version, p.fence, p.claim = m.Version, m.Version, nil
 	return Free
 }
 
@@ -88,6 +91,10 @@ func (p *Part) answered(v *View, m Message) {
 		p.version = later(p.version, m.Fence)
 		if p.state == Sending && p.sent == m.Version {
 			p.state, p.hint = Hold, 0
+		}
+	case Unsure:
+		if p.state == Sending && p.sent == m.Version {
+			p.state, p.sent = Doubt, p.version
 		}
 	case CopyAck:
 		if p.state == Doubt && p.sent == m.Version {

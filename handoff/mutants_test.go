@@ -1,0 +1,192 @@
+//go:build !race
+
+package handoff
+
+import (
+	"slices"
+	"testing"
+)
+
+// mutant is the protocol without one of its rules.
+type mutant struct {
+	name  string
+	in    string // the scenario in which it fails
+	alter func(*rules)
+}
+
+// onReceive puts a distortion around Receive.
+func onReceive(distort func(c *check, p *Part, v *View, m Message, receive func(*View, Message) (Message, bool)) (Message, bool)) func(*rules) {
+	return func(r *rules) {
+		r.receive = func(c *check, p *Part, v *View, m Message) (Message, bool) {
+			return distort(c, p, v, m, p.Receive)
+		}
+	}
+}
+
+// onDeparture changes what becomes of a Part in Sending when its receiver departs.
+func onDeparture(becomes State) func(*rules) {
+	return func(r *rules) {
+		r.viewChanged = func(p *Part, v *View) {
+			sending := p.state == Sending
+			p.ViewChanged(v)
+			if sending && p.state == Doubt {
+				p.state = becomes
+			}
+		}
+	}
+}
+
+func mutants() []mutant {
+	type receiver = func(*View, Message) (Message, bool)
+	return []mutant{
+		// The latest transfer from each sender isn't remembered, so a repetition
+		// looks like an old one.
+		{"transfers that were taken", "", onReceive(func(_ *check, p *Part, v *View, m Message, receive receiver) (Message, bool) {
+			p.taken, p.forgot = nil, Version{}
+			return receive(v, m)
+		})},
+		// A receiver that has forgotten what it took from one that it thought gone
+		// says that it has not taken it.
+		{"knowing what was forgotten", "", onReceive(func(_ *check, p *Part, v *View, m Message, receive receiver) (Message, bool) {
+			p.forgot = Version{}
+			return receive(v, m)
+		})},
+		// A transfer is taken although a later version was promised or seen.
+		{"the fence on transfers", "", onReceive(func(_ *check, p *Part, v *View, m Message, receive receiver) (Message, bool) {
+			if m.Kind == Transfer {
+				fence := p.fence
+				p.fence = Version{}
+				defer func() { p.fence = later(p.fence, fence) }()
+			}
+			return receive(v, m)
+		})},
+		// A claim is answered by Free by whoever neither holds nor sends: no promise
+		// is made or kept, and views aren't compared.
+		{"promises, Stale and OtherView", "", onReceive(func(_ *check, p *Part, v *View, m Message, receive receiver) (Message, bool) {
+			if m.Kind == Claim && (p.state == None || p.state == Doubt) {
+				version, fence, claim := p.version, p.fence, p.claim
+				p.version, m.View = Version{}, v.Hash
+				defer func() { p.version, p.fence, p.claim = version, fence, claim }()
+			}
+			return receive(v, m)
+		})},
+		// A claim goes on when the members change, and those who have gone needn't
+		// answer any more.
+		{"voiding claims when members change", "", func(r *rules) {
+			r.viewChanged = func(p *Part, v *View) {
+				claim := p.claim
+				p.ViewChanged(v)
+				if p.claim = claim; claim != nil {
+					p.complete(v)
+				}
+			}
+		}},
+		// Consent is given to one who sees other members.
+		{"equal views", "", onReceive(func(_ *check, _ *Part, v *View, m Message, receive receiver) (Message, bool) {
+			if m.Kind == Claim {
+				m.View = v.Hash
+			}
+			return receive(v, m)
+		})},
+		// Messages from those who have departed count.
+		{"ignoring the departed", "", func(r *rules) {
+			r.deaf = false
+			r.receive = func(_ *check, p *Part, v *View, m Message) (Message, bool) {
+				all := *v
+				all.Departed = nil
+				return p.Receive(&all, m)
+			}
+		}},
+		// Only the one who would own the partition without the claimant is asked.
+		{"asking all", "", func(r *rules) {
+			r.startClaim = func(c *check, p *Part, v *View) {
+				p.StartClaim(v)
+				if p.claim == nil {
+					return
+				}
+				heir := c.ownerOf(set(v.Hash) &^ only(v.Self))
+				for _, b := range v.Members {
+					if b != v.Self && b != heir {
+						p.claim.free = append(p.claim.free, b)
+					}
+				}
+				p.complete(v)
+			}
+		}},
+		// A token that was sent once is forgotten.
+		{"repeating a transfer until it is answered", "", func(r *rules) {
+			r.sent = func(p *Part, m Message) {
+				if m.Kind == Transfer {
+					p.state = None
+				}
+			}
+		}},
+		// Whoever can't know whether the token arrived thinks that it did.
+		{"doubt", "", onDeparture(None)},
+		// Whoever can't know whether the token arrived takes it back.
+		{"never taking back", "", onDeparture(Hold)},
+		// One in doubt doesn't send its copy to the holder.
+		{"the copy from one in doubt", "", func(r *rules) {
+			r.pending = func(p *Part, v *View, to, owner Boot) (Message, bool) {
+				m, due := p.Pending(v, to, owner)
+				return m, due && m.Kind != Copy
+			}
+		}},
+		// A leaver goes though it holds, sends or is in doubt.
+		{"leaving with nothing", "", func(r *rules) { r.empty = func(*Part) bool { return true } }},
+		// A leaver goes though others haven't heard of a newcomer.
+		{"leaving when all know whom I know", "", func(r *rules) { r.alone = true }},
+		// One in doubt claims, whoever is named by the table.
+		{"leaving claims to the owner", "", func(r *rules) {
+			r.claims = func(p *Part, self, owner Boot) bool { return owner == self || p.State() == Doubt }
+		}},
+		// A claimant refuses the token that is on its way to it, because its own
+		// claim is later.
+		{"taking tokens while claiming", "", func(r *rules) {
+			r.startClaim = func(_ *check, p *Part, v *View) {
+				p.StartClaim(v)
+				p.fence = p.version
+			}
+		}},
+	}
+}
+
+// TestMutants makes sure that the model checker finds every rule that is left out.
+func TestMutants(t *testing.T) {
+	for _, m := range mutants() {
+		t.Run("without "+m.name, func(t *testing.T) {
+			t.Parallel()
+			for _, s := range scenarios() {
+				if s.split {
+					continue
+				}
+				if best := m.find(s.bound(2, 3, 1), 300_000, 50); best.fault != "" {
+					t.Logf("%s, %d states:  %d %v", s.name, best.states, len(best.trace), best.fault)
+				}
+			}
+		})
+	}
+}
+
+// find returns the shortest failure of m in s.
+func (m mutant) find(s *scenario, limit, samples int) result {
+	r := theRules()
+	m.alter(&r)
+	var best result
+	for i, table := range s.tables() {
+		c := s.under(table, r)
+		found := c.search(limit, samples)
+		for j, w := range found.samples {
+			if found.fault != "" {
+				break
+			}
+			found.fault, found.trace = c.settle(w, uint64(i*samples+j))
+		}
+		if found.fault != "" && (best.fault == "" || len(found.trace) < len(best.trace)) {
+			best = found
+		}
+	}
+	return best
+}
+
+var _ = slices.Contains[[]int]
