@@ -13,31 +13,35 @@ type account struct {
 
 // settle decides a hit of n tokens on all limits of a rule at once, given the
 // state of each, and leaves in each account what it will be. It is all or
-// nothing: unless the verdict allows the hit, nothing may be written back.
-func settle(terms []term, accounts []account, n uint64, m moment) Verdict {
+// nothing: of the accounts only those from place from to before place to may be
+// written back, which are all limits, all penalties or none.
+func settle(terms []term, plain int, accounts []account, n uint64, m moment) (v Verdict, from, to int) {
 	longest := -1
-	for i := range terms {
+	for i := range terms[:plain] {
 		a := &accounts[i]
 		a.next, a.wait = terms[i].take(a.state, n, m)
 		if a.wait > 0 && (longest < 0 || a.wait > accounts[longest].wait) {
 			longest = i
 		}
 	}
+	if plain < len(terms) {
+		longest, from, to = penalize(terms, plain, accounts, longest, n > 0, m)
+	}
 	if longest >= 0 {
 		v := verdict(terms, accounts[longest].state, longest, m.now)
 		v.RetryAfter = time.Duration(accounts[longest].wait)
-		return v
+		return v, from, to
 	}
 	tightest := verdict(terms, accounts[0].next, 0, m.now)
 	delay := terms[0].delay(accounts[0].state, m.now)
-	for i := 1; i < len(terms); i++ {
+	for i := 1; i < plain; i++ {
 		if v := verdict(terms, accounts[i].next, i, m.now); v.nearer(tightest) {
 			tightest = v
 		}
 		delay = max(delay, terms[i].delay(accounts[i].state, m.now))
 	}
 	tightest.Allowed, tightest.Delay = true, time.Duration(delay)
-	return tightest
+	return tightest, 0, plain
 }
 
 // nearer reports whether v's limit will refuse before w's does.
