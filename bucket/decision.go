@@ -57,27 +57,27 @@ type Verdict struct {
 // Off it says that everything is left, whatever the verdict.
 // A place that the rule doesn't have, which only a faulty peer can name, is
 // read as the first.
-func (r *Rule) Decision(v Verdict) Decision {
+func (r *Rule) Decision(v Verdict) (d Decision) {
+	r.word(&d, &v)
+	return d
+}
+
+// word is Decision without copying either.
+func (r *Rule) word(d *Decision, v *Verdict) {
 	mode := r.Mode()
 	if mode == Off {
-		return r.off()
+		*d = r.off()
+		return
 	}
 	place := int(v.Limit)
 	if place >= len(r.limits) {
 		place = 0
 	}
-	d := Decision{
-		Allowed:    v.Allowed,
-		Limit:      r.limits[place],
-		Remaining:  v.Remaining,
-		RetryAfter: v.RetryAfter,
-		ResetAfter: v.ResetAfter,
-		Delay:      v.Delay,
-		Degraded:   v.Degraded,
-		Receipt:    v.Receipt,
-	}
+	d.Allowed, d.Degraded = v.Allowed, v.Degraded
+	d.Limit, d.Remaining = r.limits[place], v.Remaining
+	d.RetryAfter, d.ResetAfter, d.Delay = v.RetryAfter, v.ResetAfter, v.Delay
+	d.Receipt = v.Receipt
 	if mode == Shadow {
 		d.Allowed, d.WouldRefuse, d.Delay = true, !v.Allowed, 0
 	}
-	return d
 }

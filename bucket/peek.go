@@ -50,7 +50,7 @@ func (s *Store) peek(held *atomic.Bool, h *hit) (v Verdict, ok bool) {
 	for i := range h.terms {
 		s.look(&accounts[i], &sh.table, &h.terms[i], h.digest, m)
 	}
-	v, _, _ = settle(h.terms, h.plain, accounts, uint64(h.n), m)
+	settle(&v, h.terms, h.plain, accounts, uint64(h.n), m)
 	if v.Allowed && h.n > 0 && !s.limits.fits(h.terms[:h.plain]) {
 		return Verdict{Degraded: true, RetryAfter: fullRetry}, true
 	}

@@ -19,13 +19,13 @@ import (
 type Receipt struct {
 	at     int64 // when it was charged, on the store's clock
 	tokens int64
-	store  uint32           // StoreConfig.ID
-	rule   uint32           // the print of the terms
-	owed   [MaxLimits]uint8 // by place: how long after at the last of it is paid back
+	store  uint32 // StoreConfig.ID
+	rule   uint32 // the print of the terms
+	owed   uint64 // a byte by place: how long after at the last of it is paid back
 }
 
 // ReceiptBytes is the size of a receipt in binary.
-const ReceiptBytes = 8 + 8 + 4 + 4 + MaxLimits
+const ReceiptBytes = 8 + 8 + 4 + 4 + 8
 
 // Tokens returns how many tokens the receipt is for.
 func (r Receipt) Tokens() int64 { return r.tokens }
@@ -44,7 +44,7 @@ func (r Receipt) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.BigEndian.AppendUint64(b, uint64(r.tokens))
 	b = binary.BigEndian.AppendUint32(b, r.store)
 	b = binary.BigEndian.AppendUint32(b, r.rule)
-	return append(b, r.owed[:]...), nil
+	return binary.BigEndian.AppendUint64(b, r.owed), nil
 }
 
 var errReceipt = errors.New("bucket: malformed receipt")
@@ -57,23 +57,27 @@ func DecodeReceipt(b []byte) (r Receipt, err error) {
 	}
 	r.at, r.tokens = int64(binary.BigEndian.Uint64(b)), int64(binary.BigEndian.Uint64(b[8:]))
 	r.store, r.rule = binary.BigEndian.Uint32(b[16:]), binary.BigEndian.Uint32(b[20:])
-	copy(r.owed[:], b[24:])
+	r.owed = binary.BigEndian.Uint64(b[24:])
 	if r.at < 0 || r.tokens < 0 {
 		return Receipt{}, errReceipt
 	}
 	return r, nil
 }
 
-// receipt is that of a hit which has just been charged to the accounts.
-func (s *Store) receipt(h *hit, accounts []account) Receipt {
-	r := Receipt{at: h.now, tokens: h.n, store: s.id, rule: h.print}
+// write makes r the receipt of a hit that has just been charged to the accounts.
+func (s *Store) write(r *Receipt, h *hit, accounts []account) {
+	owed := uint64(0)
 	for i := range h.terms[:h.plain] {
 		if t := &h.terms[i]; !t.windowed() {
-			r.owed[i] = t.gcra.grains(t.gcra.debt(accounts[i].next, h.now))
+			owed |= uint64(t.gcra.grains(t.gcra.debt(accounts[i].next, h.now))) << (8 * i)
 		}
 	}
-	return r
+	*r = Receipt{at: h.now, tokens: h.n, store: s.id, rule: h.print, owed: owed}
 }
+
+// grains is how many of them after at the charge to the limit at place i is paid
+// back.
+func (r *Receipt) grains(i int) uint8 { return uint8(r.owed >> (8 * i)) }
 
 // grains is the debt in 1/256 of the deepest, or less than that, rounded down.
 func (g *gcra) grains(d span) uint8 { return uint8(min(d.ns>>g.grain, 255)) }

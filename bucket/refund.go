@@ -175,14 +175,14 @@ func (l *refunds) owed(g *gcra, i int, d Digest, r Receipt, now int64) span {
 // after reports whether the charge of r came after that of q, to the limit at
 // place i: it is then paid back after it.
 func (r Receipt) after(q Receipt, i int) bool {
-	return r.at > q.at || r.at == q.at && r.owed[i] > q.owed[i]
+	return r.at > q.at || r.at == q.at && r.grains(i) > q.grains(i)
 }
 
 // claim is the cost of a charge, and how long after it the last of it was to be
 // paid back.
 func (g *gcra) claim(r Receipt, i int) (price, until span) {
 	price = g.cost(min(uint64(r.tokens), g.burst))
-	until = span{ns: uint64(r.owed[i]) << g.grain}
+	until = span{ns: uint64(r.grains(i)) << g.grain}
 	if price.longer(until) {
 		until = price
 	}

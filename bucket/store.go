@@ -78,17 +78,19 @@ func (s *Store) Digest(rule *Rule, key string) Digest { return s.key.Digest(rule
 // Take decides whether n tokens may be taken from key under every limit of the
 // rule, and if so takes them. n must be at least 0; 0 takes nothing. It never
 // allocates for a key that is there. A rule whose mode is Off isn't looked up.
-func (s *Store) Take(rule *Rule, key string, n, now int64) Decision {
-	if rule.Mode() == Off {
-		return rule.off()
+func (s *Store) Take(rule *Rule, key string, n, now int64) (d Decision) {
+	var v Verdict
+	if rule.Mode() != Off {
+		s.take(&v, nil, &hit{rule.terms, rule.plain, rule.print, s.Digest(rule, key), n, now})
 	}
-	return rule.Decision(s.TakeDigest(rule, s.Digest(rule, key), n, now))
+	rule.word(&d, &v)
+	return d
 }
 
 // TakeDigest is Take for a key that was digested elsewhere, whatever the rule's
 // mode. A negative n is refused for ever.
-func (s *Store) TakeDigest(rule *Rule, d Digest, n, now int64) Verdict {
-	v, _ := s.take(nil, &hit{rule.terms, rule.plain, rule.print, d, n, now})
+func (s *Store) TakeDigest(rule *Rule, d Digest, n, now int64) (v Verdict) {
+	s.take(&v, nil, &hit{rule.terms, rule.plain, rule.print, d, n, now})
 	return v
 }
 
@@ -96,14 +98,15 @@ func (s *Store) TakeDigest(rule *Rule, d Digest, n, now int64) Verdict {
 // was. The condition is looked at under the lock that Copy takes as well: what is
 // taken is in every copy made after held has become false.
 func (s *Store) TakeHeld(held *atomic.Bool, rule *Rule, d Digest, n, now int64) (v Verdict, ok bool) {
-	return s.take(held, &hit{rule.terms, rule.plain, rule.print, d, n, now})
+	ok = s.take(&v, held, &hit{rule.terms, rule.plain, rule.print, d, n, now})
+	return v, ok
 }
 
 // TakeShare is TakeDigest by a limit divided among that many replicas: its
 // Count and Burst, but never less than one token.
-func (s *Store) TakeShare(rule *Rule, d Digest, n, now int64, replicas int) Verdict {
+func (s *Store) TakeShare(rule *Rule, d Digest, n, now int64, replicas int) (v Verdict) {
 	var space [MaxLimits]term
-	v, _ := s.take(nil, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
+	s.take(&v, nil, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
 	return v
 }
 
@@ -116,15 +119,18 @@ type hit struct {
 	n, now int64
 }
 
-func (s *Store) take(held *atomic.Bool, h *hit) (v Verdict, ok bool) {
+// take writes its verdict to v, which is zero before. ok says whether held, if
+// there is such a condition, was true.
+func (s *Store) take(v *Verdict, held *atomic.Bool, h *hit) (ok bool) {
 	if h.n < 0 {
-		return Verdict{RetryAfter: Never}, true
+		v.RetryAfter = Never
+		return true
 	}
 	sh := s.shard(h.digest)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if held != nil && !held.Load() {
-		return Verdict{}, false
+		return false
 	}
 
 	m := moment{h.now, satAdd(s.epoch, h.now)}
@@ -133,19 +139,19 @@ func (s *Store) take(held *atomic.Bool, h *hit) (v Verdict, ok bool) {
 	for i := range h.terms {
 		s.open(&accounts[i], &sh.table, &h.terms[i], h.digest, m)
 	}
-	v, from, to := settle(h.terms, h.plain, accounts, uint64(h.n), m)
+	from, to := settle(v, h.terms, h.plain, accounts, uint64(h.n), m)
 	if h.n == 0 || from == to {
-		return v, true
+		return true
 	}
 	closed := s.close(accounts[from:to], &sh.table, h.terms[from:to], h.digest, h.now)
 	switch {
 	case !v.Allowed: // and what a penalty has no room for it doesn't count
 	case closed:
-		v.Receipt = s.receipt(h, accounts)
+		s.write(&v.Receipt, h, accounts)
 	default:
-		return Verdict{Degraded: true, RetryAfter: fullRetry}, true
+		*v = Verdict{Degraded: true, RetryAfter: fullRetry}
 	}
-	return v, true
+	return true
 }
 
 // Len returns the number of entries: one for each limit of each live key, and
