@@ -50,7 +50,7 @@ func ExampleNewRule() {
 	fmt.Println(rule, err)
 	fmt.Println(rule.FailurePolicy())
 	// Output:
-	// upload: burst; daily <nil>
+	// upload: burst = 1 per 100ms burst 20; daily = 1000 per 1 day; policy deny <nil>
 	// deny
 }
 

@@ -30,7 +30,6 @@ type gcra struct {
 	burst          uint64
 	one            span // what one token costs
 	whole          span // what burst tokens cost: the deepest debt
-	grain          uint // whole is less than 256<<grain nanoseconds
 }
 
 // newGCRA makes a valid limit ready. A Count of 0 gives the zero gcra, which
@@ -42,7 +41,6 @@ func newGCRA(n numbers) gcra {
 	d := gcd(uint64(n.count), uint64(n.per))
 	g := gcra{tokens: uint64(n.count) / d, period: uint64(n.per) / d, burst: uint64(n.burst)}
 	g.one, g.whole = g.cost(1), g.cost(g.burst)
-	g.grain = uint(max(0, bits.Len64(g.whole.ns)-8))
 	return g
 }
 

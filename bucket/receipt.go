@@ -3,6 +3,7 @@ package bucket
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 )
 
 // Receipt says what was charged for a hit, where and when: all that Store.Refund
@@ -13,15 +14,15 @@ import (
 //
 // One time is enough for a window, whose state tells when it began, and for a
 // log. A bucket's tokens come back one after the other, the oldest first, so there
-// the receipt tells as well how far from the head of that queue the charge was: in
-// 1/256 of the capacity, rounded down. Where its own cost is more than that it is
-// exact.
+// the receipt tells as well how long after the charge the last of it comes back:
+// the limits share 64 bits, and the time is rounded down to what fits. That is a
+// nanosecond for one limit, and 1/256 of the capacity for eight.
 type Receipt struct {
 	at     int64 // when it was charged, on the store's clock
 	tokens int64
 	store  uint32 // StoreConfig.ID
 	rule   uint32 // the print of the terms
-	owed   uint64 // a byte by place: how long after at the last of it is paid back
+	owed   uint64 // by place: how long after at the last of it is paid back
 }
 
 // ReceiptBytes is the size of a receipt in binary.
@@ -66,18 +67,26 @@ func DecodeReceipt(b []byte) (r Receipt, err error) {
 
 // write makes r the receipt of a hit that has just been charged to the accounts.
 func (s *Store) write(r *Receipt, h *hit, accounts []account) {
-	owed := uint64(0)
+	owed, width := uint64(0), width(h.plain)
 	for i := range h.terms[:h.plain] {
 		if t := &h.terms[i]; !t.windowed() {
-			owed |= uint64(t.gcra.grains(t.gcra.debt(accounts[i].next, h.now))) << (8 * i)
+			d := t.gcra.debt(accounts[i].next, h.now)
+			owed |= d.ns >> t.gcra.grain(width) << (width * uint(i))
 		}
 	}
 	*r = Receipt{at: h.now, tokens: h.n, store: s.id, rule: h.print, owed: owed}
 }
 
-// grains is how many of them after at the charge to the limit at place i is paid
-// back.
-func (r *Receipt) grains(i int) uint8 { return uint8(r.owed >> (8 * i)) }
+// width is how many bits of a receipt's owed each of the limits has.
+func width(limits int) uint { return uint(64 / uint8(limits)) }
 
-// grains is the debt in 1/256 of the deepest, or less than that, rounded down.
-func (g *gcra) grains(d span) uint8 { return uint8(min(d.ns>>g.grain, 255)) }
+// grain is the power of two nanoseconds that a receipt counts in, so that no debt
+// needs more bits than width.
+func (g *gcra) grain(width uint) uint {
+	return uint(max(0, bits.Len64(g.whole.ns)-int(width)))
+}
+
+// grains is that part of owed which is about the limit at place i.
+func (r *Receipt) grains(i int, width uint) uint64 {
+	return r.owed >> (width * uint(i)) & (1<<width - 1)
+}

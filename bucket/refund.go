@@ -59,7 +59,7 @@ func (s *Store) refund(held *atomic.Bool, h *hit, r Receipt) (credited, ok bool)
 		if t.windowed() {
 			a.next = t.refundWindow(a.state, r, h.now)
 		} else {
-			a.next = t.refundBucket(a.state, sh.refunds.owed(&t.gcra, i, h.digest, r, h.now), h.now)
+			a.next = t.refundBucket(a.state, sh.refunds.owed(&t.gcra, h, &r, i), h.now)
 		}
 		if a.next != a.state {
 			a.entry.set(a.next, a.entry.number())
@@ -142,23 +142,27 @@ func (l *refunds) add(d Digest, r Receipt, now int64) {
 	l.next = (l.next + 1) % rememberedRefunds
 }
 
-// owed is what at least is still to be paid back of a charge to the limit at
-// place i, which counts as g says.
-func (l *refunds) owed(g *gcra, i int, d Digest, r Receipt, now int64) span {
-	price, until := g.claim(r, i)
+// owed is what at least is still to be paid back of the charge of receipt r to the
+// limit at place i, which counts as g says.
+func (l *refunds) owed(g *gcra, h *hit, r *Receipt, i int) span {
+	width, age := width(h.plain), h.now-r.at
+	price, until := g.claim(r, i, width)
 	if r.at < l.unsure {
-		return g.rest(price, price, now-r.at)
+		return g.rest(price, price, age)
 	}
 	if l.last != nil {
 		for j := range l.last {
 			e := &l.last[j]
-			if e.digest != d || e.at < r.at || e.receipt.after(r, i) || e.receipt.tokens == 0 {
+			if e.digest != h.digest || e.at < r.at || e.receipt.tokens == 0 {
 				continue
 			}
 			if e.receipt.rule != r.rule {
-				return g.rest(price, price, now-r.at)
+				return g.rest(price, price, age)
 			}
-			cost, last := g.claim(e.receipt, i)
+			if e.receipt.after(r, i, width) {
+				continue
+			}
+			cost, last := g.claim(&e.receipt, i, width)
 			if shift := g.rest(cost, last, e.at-e.receipt.at); until.longer(shift) {
 				until = g.sub(until, shift)
 			} else {
@@ -169,20 +173,20 @@ func (l *refunds) owed(g *gcra, i int, d Digest, r Receipt, now int64) span {
 	if price.longer(until) {
 		until = price // it can't have begun to be paid back before it was charged
 	}
-	return g.rest(price, until, now-r.at)
+	return g.rest(price, until, age)
 }
 
 // after reports whether the charge of r came after that of q, to the limit at
 // place i: it is then paid back after it.
-func (r Receipt) after(q Receipt, i int) bool {
-	return r.at > q.at || r.at == q.at && r.grains(i) > q.grains(i)
+func (r *Receipt) after(q *Receipt, i int, width uint) bool {
+	return r.at > q.at || r.at == q.at && r.grains(i, width) > q.grains(i, width)
 }
 
 // claim is the cost of a charge, and how long after it the last of it was to be
 // paid back.
-func (g *gcra) claim(r Receipt, i int) (price, until span) {
+func (g *gcra) claim(r *Receipt, i int, width uint) (price, until span) {
 	price = g.cost(min(uint64(r.tokens), g.burst))
-	until = span{ns: uint64(r.grains(i)) << g.grain}
+	until = span{ns: min(r.grains(i, width)<<g.grain(width), maxFill)}
 	if price.longer(until) {
 		until = price
 	}

@@ -117,14 +117,10 @@ func NewRule(name string, limits []Limit, opts ...RuleOption) (*Rule, error) {
 	return r, nil
 }
 
-// MustRule is NewRule over ParseLimits for rules that are part of a program's
-// text. It panics where they return an error.
+// MustRule is ParseRule for rules that are part of a program's text. It panics
+// where that returns an error.
 func MustRule(name, limits string, opts ...RuleOption) *Rule {
-	parsed, err := ParseLimits(limits)
-	if err != nil {
-		panic(err)
-	}
-	r, err := NewRule(name, parsed, opts...)
+	r, err := ParseRule(name, limits, opts...)
 	if err != nil {
 		panic(err)
 	}
@@ -153,8 +149,11 @@ func (r *Rule) FailurePolicy() FailurePolicy { return r.policy }
 
 // makeTerms validates the limits and makes them ready.
 func (r *Rule) makeTerms() error {
-	if r.plain == 0 || len(r.limits) > MaxLimits {
-		return fmt.Errorf("%d limits; a rule has 1 to %d", len(r.limits), MaxLimits)
+	switch {
+	case r.plain == 0:
+		return fmt.Errorf("0 limits; a rule has 1 to %d", MaxLimits)
+	case len(r.limits) > MaxLimits:
+		return fmt.Errorf("%d limits; a rule has 1 to %d, penalties included", len(r.limits), MaxLimits)
 	}
 	var errs []error
 	places := map[kind]int{}

@@ -81,6 +81,7 @@ type ruleParts struct {
 	policy, mode bool // said already
 }
 
+// parseRule reads a name and what ParseRule reads.
 func parseRule(text string) (*Rule, error) {
 	name, rest, err := cutName(text, ":")
 	if err != nil {
@@ -89,21 +90,28 @@ func parseRule(text string) (*Rule, error) {
 	if name == "" {
 		return nil, fmt.Errorf("bucket: rule %q has no name; write it before the limits and a colon, as in login: 5/second", shorten(text, 100))
 	}
+	return ParseRule(name, rest)
+}
+
+// ParseRule makes a rule of what MarshalText has after the name, as
+// "5/second; penalty 20/hour; policy deny", and of further options. The error says
+// which part of the text is wrong, or joins all that NewRule finds.
+func ParseRule(name, text string, opts ...RuleOption) (*Rule, error) {
 	var parts ruleParts
 	var errs []error
-	for i := 1; ; i++ {
-		item, after, more := cutItem(rest)
+	for i, more := 1, true; more; i++ {
+		var item string
+		if item, text, more = cutItem(text); more {
+			item = strings.TrimSuffix(strings.TrimSpace(item), ":") // as ParseLimits lets it stand there
+		}
 		if err := parts.add(item); err != nil {
 			errs = append(errs, fmt.Errorf("bucket: rule %q: part %d: %w", shorten(name, 100), i, err))
-		}
-		if rest = after; !more {
-			break
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return NewRule(name, parts.limits, parts.opts...)
+	return NewRule(name, parts.limits, append(parts.opts, opts...)...)
 }
 
 // add reads what stands between two separators.
