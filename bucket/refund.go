@@ -153,14 +153,11 @@ func (l *refunds) owed(g *gcra, h *hit, r *Receipt, i int) span {
 	if l.last != nil {
 		for j := range l.last {
 			e := &l.last[j]
-			if e.digest != h.digest || e.at < r.at || e.receipt.tokens == 0 {
-				continue
+			if e.digest != h.digest || e.at < r.at || e.receipt.at > r.at || e.receipt.tokens == 0 {
+				continue // it brought forward nothing, or only what came later
 			}
 			if e.receipt.rule != r.rule {
 				return g.rest(price, price, age)
-			}
-			if e.receipt.after(r, i, width) {
-				continue
 			}
 			cost, last := g.claim(&e.receipt, i, width)
 			if shift := g.rest(cost, last, e.at-e.receipt.at); until.longer(shift) {
@@ -174,12 +171,6 @@ func (l *refunds) owed(g *gcra, h *hit, r *Receipt, i int) span {
 		until = price // it can't have begun to be paid back before it was charged
 	}
 	return g.rest(price, until, age)
-}
-
-// after reports whether the charge of r came after that of q, to the limit at
-// place i: it is then paid back after it.
-func (r *Receipt) after(q *Receipt, i int, width uint) bool {
-	return r.at > q.at || r.at == q.at && r.grains(i, width) > q.grains(i, width)
 }
 
 // claim is the cost of a charge, and how long after it the last of it was to be
