@@ -12,41 +12,35 @@ type account struct {
 }
 
 // settle decides a hit of n tokens on all limits of a rule at once, given the
-// state of each, and leaves in each account what it will be. It is all or
-// nothing: unless the verdict allows the hit, nothing may be written back.
-func settle(terms []term, accounts []account, n uint64, m moment) Verdict {
+// state of each, writes the verdict to v, and leaves in each account what it will
+// be. It is all or nothing: of the accounts only those from place from to before
+// place to may be written back, which are all limits, all penalties or none.
+func settle(v *Verdict, terms []term, plain int, accounts []account, n uint64, m moment) (from, to int) {
 	longest := -1
-	for i := range terms {
+	for i := range terms[:plain] {
 		a := &accounts[i]
 		a.next, a.wait = terms[i].take(a.state, n, m)
 		if a.wait > 0 && (longest < 0 || a.wait > accounts[longest].wait) {
 			longest = i
 		}
 	}
+	if plain < len(terms) {
+		longest, from, to = penalize(terms, plain, accounts, longest, n > 0, m)
+	}
 	if longest >= 0 {
-		v := verdict(terms, accounts[longest].state, longest, m.now)
-		v.RetryAfter = time.Duration(accounts[longest].wait)
-		return v
+		a := &accounts[longest]
+		v.Limit, v.RetryAfter = uint8(longest), time.Duration(a.wait)
+		remaining, reset := terms[longest].left(a.state, m.now)
+		v.Remaining, v.ResetAfter = remaining, time.Duration(reset)
+		return from, to
 	}
-	tightest := verdict(terms, accounts[0].next, 0, m.now)
-	delay := terms[0].delay(accounts[0].state, m.now)
-	for i := 1; i < len(terms); i++ {
-		if v := verdict(terms, accounts[i].next, i, m.now); v.nearer(tightest) {
-			tightest = v
+	v.Allowed = true
+	for i := range terms[:plain] {
+		remaining, reset := terms[i].left(accounts[i].next, m.now)
+		if i == 0 || remaining < v.Remaining || remaining == v.Remaining && time.Duration(reset) > v.ResetAfter {
+			v.Limit, v.Remaining, v.ResetAfter = uint8(i), remaining, time.Duration(reset) // the nearest to refusing
 		}
-		delay = max(delay, terms[i].delay(accounts[i].state, m.now))
+		v.Delay = max(v.Delay, time.Duration(terms[i].delay(accounts[i].state, m.now)))
 	}
-	tightest.Allowed, tightest.Delay = true, time.Duration(delay)
-	return tightest
-}
-
-// nearer reports whether v's limit will refuse before w's does.
-func (v Verdict) nearer(w Verdict) bool {
-	return v.Remaining < w.Remaining || v.Remaining == w.Remaining && v.ResetAfter > w.ResetAfter
-}
-
-// verdict describes the limit at place i in the state s.
-func verdict(terms []term, s State, i int, now int64) Verdict {
-	remaining, reset := terms[i].left(s, now)
-	return Verdict{Limit: uint8(i), Remaining: remaining, ResetAfter: time.Duration(reset)}
+	return 0, plain
 }

@@ -12,10 +12,11 @@ const Never = time.Duration(math.MaxInt64)
 // Decision is the answer to one request.
 type Decision struct {
 	// Allowed says that the request may go on; its tokens have been taken from
-	// every limit of the rule. A refused request takes nothing from any.
+	// every limit of the rule. A refused request takes nothing from any, and one
+	// from the rule's penalties.
 	Allowed bool
-	// Limit is the limit that refused, the one with the longest wait where
-	// several did, or else the one nearest to refusing.
+	// Limit is the limit or penalty that refused, the one with the longest wait
+	// where several did, or else the limit nearest to refusing.
 	Limit Limit
 	// Remaining is the number of whole tokens left in Limit.
 	Remaining int64
@@ -31,6 +32,11 @@ type Decision struct {
 	// Degraded says that the decision was not made by the holder of the key's
 	// state, but by the rule's FailurePolicy.
 	Degraded bool
+	// WouldRefuse says that the rule is in Shadow mode and let pass what it would
+	// have refused: Limit, Remaining and RetryAfter are what it would have said.
+	WouldRefuse bool
+	// Receipt is for Store.Refund, where tokens were taken.
+	Receipt Receipt
 }
 
 // Verdict is a Decision in the form that travels between replicas: it names
@@ -43,23 +49,35 @@ type Verdict struct {
 	RetryAfter time.Duration
 	ResetAfter time.Duration
 	Delay      time.Duration
+	Receipt    Receipt
 }
 
-// Decision returns the verdict in the words of the rule that was asked about.
+// Decision returns the verdict in the words of the rule that was asked about,
+// and as its mode of this moment has it: in Shadow it allows everything, and in
+// Off it says that everything is left, whatever the verdict.
 // A place that the rule doesn't have, which only a faulty peer can name, is
 // read as the first.
-func (r *Rule) Decision(v Verdict) Decision {
+func (r *Rule) Decision(v Verdict) (d Decision) {
+	r.word(&d, &v)
+	return d
+}
+
+// word is Decision without copying either.
+func (r *Rule) word(d *Decision, v *Verdict) {
+	mode := r.Mode()
+	if mode == Off {
+		*d = r.off()
+		return
+	}
 	place := int(v.Limit)
 	if place >= len(r.limits) {
 		place = 0
 	}
-	return Decision{
-		Allowed:    v.Allowed,
-		Limit:      r.limits[place],
-		Remaining:  v.Remaining,
-		RetryAfter: v.RetryAfter,
-		ResetAfter: v.ResetAfter,
-		Delay:      v.Delay,
-		Degraded:   v.Degraded,
+	d.Allowed, d.Degraded = v.Allowed, v.Degraded
+	d.Limit, d.Remaining = r.limits[place], v.Remaining
+	d.RetryAfter, d.ResetAfter, d.Delay = v.RetryAfter, v.ResetAfter, v.Delay
+	d.Receipt = v.Receipt
+	if mode == Shadow {
+		d.Allowed, d.WouldRefuse, d.Delay = true, !v.Allowed, 0
 	}
 }

@@ -14,25 +14,30 @@ func (t *term) lo(d Digest) uint64 { return d.Lo ^ t.id }
 // other numbers it is expressed in the term's, for good and whatever becomes of
 // the hit: from now on it comes back as these say.
 func (s *Store) open(a *account, t *table, term *term, d Digest, m moment) {
+	if !s.look(a, t, term, d, m) {
+		return
+	}
+	if limit, ok := s.limits.number(term); ok {
+		a.entry.set(a.state, limit)
+		t.touch(a.entry)
+	}
+}
+
+// look is open without writing anything. anew says that what is kept was taken
+// under other numbers, and can be expressed in the term's with nothing lost.
+func (s *Store) look(a *account, t *table, term *term, d Digest, m moment) (anew bool) {
 	e := t.find(d.Hi, term.lo(d))
 	if e == nil {
-		return
+		return false
 	}
 	a.entry = e
 	known := s.limits.at(e.number())
 	if known.numbers == term.numbers {
 		a.state = e.state()
-		return
+		return false
 	}
-	state, lossless := term.express(e.state(), &known.term, m)
-	a.state = state
-	if !lossless {
-		return // keep what can't be expressed as it was
-	}
-	if limit, ok := s.limits.number(term); ok {
-		e.set(state, limit)
-		t.touch(e)
-	}
+	a.state, anew = term.express(e.state(), &known.term, m)
+	return anew // or else keep what can't be expressed as it was
 }
 
 // close records what becomes of every term after a hit that they all agreed to.
@@ -83,14 +88,6 @@ func (t *term) express(s State, from *term, m moment) (next State, lossless bool
 	used := from.numbers.burst - remaining
 	next, _ = t.take(State{}, uint64(min(used, t.numbers.burst)), m)
 	return next, used <= t.numbers.burst
-}
-
-// share appends the rule's terms, divided among replicas, to terms.
-func (r *Rule) share(terms []term, replicas int) []term {
-	for i := range r.terms {
-		terms = append(terms, r.terms[i].share(replicas))
-	}
-	return terms
 }
 
 // share divides the term among replicas. The rate is divided exactly, by

@@ -2,6 +2,7 @@ package bucket_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"time"
 
@@ -50,7 +51,7 @@ func ExampleNewRule() {
 	fmt.Println(rule, err)
 	fmt.Println(rule.FailurePolicy())
 	// Output:
-	// upload: burst; daily <nil>
+	// upload: burst = 1 per 100ms burst 20; daily = 1000 per 1 day; policy deny <nil>
 	// deny
 }
 
@@ -78,4 +79,70 @@ func ExampleRule() {
 	// Output:
 	// 10/minute 0
 	// 20/minute 10
+}
+
+// Peek tells what a request would get, and takes nothing.
+func ExampleStore_Peek() {
+	store, rule := bucket.NewStore(bucket.StoreConfig{}), bucket.MustRule("export", "10/hour")
+	store.Take(rule, "alice", 8, 0)
+	for range 2 {
+		d := store.Peek(rule, "alice", 3, 0)
+		fmt.Println(d.Allowed, d.Remaining, d.RetryAfter)
+	}
+	// Output:
+	// false 2 6m0s
+	// false 2 6m0s
+}
+
+// Only what was used is paid: the rest goes back by the decision's receipt.
+func ExampleStore_Refund() {
+	store, rule := bucket.NewStore(bucket.StoreConfig{}), bucket.MustRule("words", "1000/hour")
+	d := store.Take(rule, "alice", 400, 0) // an estimate
+	fmt.Println(d.Remaining)
+	fmt.Println(store.Refund(rule, "alice", d.Receipt.Part(150), 0), store.Peek(rule, "alice", 0, 0).Remaining)
+	// Output:
+	// 600
+	// true 750
+}
+
+// Whoever is refused three times in an hour has to wait for its end.
+func ExampleWithPenalty() {
+	store, rule := bucket.NewStore(bucket.StoreConfig{}), bucket.MustRule("login", "2/second; penalty 3/hour fixed")
+	for range 5 {
+		d := store.Take(rule, "alice", 1, 0)
+		fmt.Println(d.Allowed, d.Limit, d.RetryAfter)
+	}
+	fmt.Println(store.Reset(rule, "alice", 0), store.Take(rule, "alice", 1, 0).Allowed)
+	// Output:
+	// true 2 per 1 second 0s
+	// true 2 per 1 second 0s
+	// false 2 per 1 second 500ms
+	// false 2 per 1 second 500ms
+	// false 3 per 1 hour fixed 1h0m0s
+	// true true
+}
+
+// A new limit is tried out first, and enforced when it does what it should.
+func ExampleRule_SetMode() {
+	store, rule := bucket.NewStore(bucket.StoreConfig{}), bucket.MustRule("api", "1/second; mode shadow")
+	store.Take(rule, "alice", 1, 0)
+	d := store.Take(rule, "alice", 1, 0)
+	fmt.Println(d.Allowed, d.WouldRefuse)
+
+	err := rule.SetMode(bucket.Enforce)
+	d = store.Take(rule, "alice", 1, 0)
+	fmt.Println(d.Allowed, d.WouldRefuse, err)
+	// Output:
+	// true true
+	// false false <nil>
+}
+
+func ExampleRule_flag() {
+	var rule bucket.Rule
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	flags.Var(&rule, "limit", "the `rule` for logins")
+	err := flags.Parse([]string{"-limit", "login: 5/second; 100/hour; penalty 20/hour; policy deny"})
+	fmt.Println(&rule, err)
+	// Output:
+	// login: 5 per 1 second; 100 per 1 hour; penalty 20 per 1 hour; policy deny <nil>
 }

@@ -21,7 +21,7 @@ func (w *window) takeFixed(s State, n uint64, m moment) (next State, wait int64)
 	if s.full(m.now) {
 		s = w.open(s, m)
 	}
-	if s.val+n > w.count {
+	if n > w.count-min(s.val, w.count) {
 		return s, s.at + 1 - m.now
 	}
 	s.val += n

@@ -26,7 +26,7 @@ func run(t *testing.T, l bucket.Limit, steps []step) {
 	store, rule := newStore(), newRule(t, "story", l)
 	for i, s := range steps {
 		want := bucket.Decision{Allowed: s.allowed, Limit: l, Remaining: s.remaining, RetryAfter: s.retry, ResetAfter: s.reset}
-		if got := store.Take(rule, "key", s.n, int64(s.at)); got != want {
+		if got := bare(store.Take(rule, "key", s.n, int64(s.at))); got != want {
 			t.Errorf("step %d, %d tokens at %v:\n got %+v\nwant %+v", i, s.n, s.at, got, want)
 		}
 	}

@@ -42,6 +42,12 @@ func scaled(n int) int {
 	return n
 }
 
+// bare is the decision without its receipt, for comparing with one that was told.
+func bare(d bucket.Decision) bucket.Decision {
+	d.Receipt = bucket.Receipt{}
+	return d
+}
+
 // peek asks without taking.
 func peek(s *bucket.Store, r *bucket.Rule, key string, now int64) bucket.Decision {
 	return s.Take(r, key, 0, now)

@@ -164,7 +164,7 @@ func TestTheLongestWaitIsReported(t *testing.T) {
 		{2e9, 1, bucket.Decision{Limit: perMinute, Remaining: 0, RetryAfter: 4e9, ResetAfter: 58e9}},
 		{6e9, 1, bucket.Decision{Allowed: true, Limit: perHour, Remaining: 0, ResetAfter: 3594e9}},
 	} {
-		if got := store.Take(rule, "key", s.n, s.at); got != s.want {
+		if got := bare(store.Take(rule, "key", s.n, s.at)); got != s.want {
 			t.Errorf("step %d:\n got %+v\nwant %+v", i, got, s.want)
 		}
 	}

@@ -159,7 +159,7 @@ func compare(t *testing.T, rule *bucket.Rule, rng *rand.Rand, steps int) {
 			store, models, now, last = newStore(), newModels(rule), 0, bucket.Decision{}
 		}
 		n, next := randomHit(rng, rule, last, lastN, now)
-		got, want := store.Take(rule, "key", n, next), models.take(n, next)
+		got, want := bare(store.Take(rule, "key", n, next)), models.take(n, next)
 		if got != want {
 			t.Fatalf("%+v: %d tokens at %d:\nthe store says %+v\nthe model says %+v", rule.Limits(), n, next, got, want)
 		}

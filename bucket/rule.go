@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
-	"strings"
+	"sync/atomic"
 )
 
 // MaxLimits is the largest number of limits in one rule.
@@ -31,19 +31,15 @@ const (
 
 // String returns the policy's name in lower case.
 func (p FailurePolicy) String() string {
-	switch p {
-	case LocalShare:
-		return "local share"
-	case Allow:
-		return "allow"
-	case Deny:
-		return "deny"
+	if int(p) < len(policyWords) {
+		return policyWords[p]
 	}
 	return fmt.Sprintf("failure policy %d", uint8(p))
 }
 
 // Rule is a name and one to eight limits that are charged together. It is
-// immutable and safe for concurrent use.
+// immutable, but for its Mode, and safe for concurrent use. The zero Rule is good
+// for nothing but UnmarshalText, and so a variable for a flag.
 //
 // The name is the identity: two rules of one name share the state of their
 // keys, in one process and between replicas. Within a rule a limit is known by
@@ -52,10 +48,13 @@ func (p FailurePolicy) String() string {
 // changed, and limits added, while hits come in, and what was consumed is kept.
 type Rule struct {
 	name   string
-	limits []Limit
-	terms  []term
+	limits []Limit // the penalties last
+	terms  []term  // of the limits, in their order
+	plain  int     // that many are limits, the others penalties
 	policy FailurePolicy
-	wire   string // AppendBinary's
+	mode   *atomic.Uint32 // a Mode; in all copies of a Rule the same
+	wire   string         // AppendBinary's
+	print  uint32         // of wire, for receipts
 }
 
 // numbers are what tells two limits apart in a Store: all but the name.
@@ -92,10 +91,10 @@ func WithFailurePolicy(p FailurePolicy) RuleOption {
 	}
 }
 
-// NewRule makes a rule of 1 to MaxLimits limits. The name is required, at most
+// NewRule makes a rule of 1 to MaxLimits limits, penalties included. The name is required, at most
 // 256 bytes. The error names everything that is wrong.
 func NewRule(name string, limits []Limit, opts ...RuleOption) (*Rule, error) {
-	r := &Rule{name: name, limits: slices.Clone(limits)}
+	r := &Rule{name: name, limits: slices.Clone(limits), plain: len(limits), mode: new(atomic.Uint32)}
 	var errs []error
 	if name == "" {
 		errs = append(errs, errors.New("the name is empty; it is the identity of the rule's state"))
@@ -103,7 +102,6 @@ func NewRule(name string, limits []Limit, opts ...RuleOption) (*Rule, error) {
 	if len(name) > maxRuleName {
 		errs = append(errs, fmt.Errorf("the name has %d bytes; at most %d", len(name), maxRuleName))
 	}
-	errs = append(errs, r.makeTerms())
 	for _, opt := range opts {
 		if opt == nil {
 			errs = append(errs, errors.New("an option is nil"))
@@ -111,21 +109,18 @@ func NewRule(name string, limits []Limit, opts ...RuleOption) (*Rule, error) {
 		}
 		errs = append(errs, opt(r))
 	}
+	errs = append(errs, r.makeTerms())
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("bucket: rule %q: %w", name, err)
 	}
-	r.wire = string(appendTerms(nil, r.terms))
+	r.seal(appendPenalties(appendTerms(nil, r.terms[:r.plain]), r.terms[r.plain:]))
 	return r, nil
 }
 
-// MustRule is NewRule over ParseLimits for rules that are part of a program's
-// text. It panics where they return an error.
+// MustRule is ParseRule for rules that are part of a program's text. It panics
+// where that returns an error.
 func MustRule(name, limits string, opts ...RuleOption) *Rule {
-	parsed, err := ParseLimits(limits)
-	if err != nil {
-		panic(err)
-	}
-	r, err := NewRule(name, parsed, opts...)
+	r, err := ParseRule(name, limits, opts...)
 	if err != nil {
 		panic(err)
 	}
@@ -135,14 +130,15 @@ func MustRule(name, limits string, opts ...RuleOption) *Rule {
 // Name returns the rule's name.
 func (r *Rule) Name() string { return r.name }
 
-// Limits returns a copy of the rule's limits, in the order given.
-func (r *Rule) Limits() []Limit { return slices.Clone(r.limits) }
+// Limits returns a copy of the rule's limits, in the order given and without
+// the penalties.
+func (r *Rule) Limits() []Limit { return slices.Clone(r.limits[:r.plain]) }
 
 // Capacity returns the number of tokens that an idle key may take at once: the
 // smallest capacity among the limits.
 func (r *Rule) Capacity() int64 {
 	c := r.limits[0].Capacity()
-	for _, l := range r.limits[1:] {
+	for _, l := range r.limits[1:r.plain] {
 		c = min(c, l.Capacity())
 	}
 	return c
@@ -151,25 +147,20 @@ func (r *Rule) Capacity() int64 {
 // FailurePolicy returns what happens when the holder of the state is silent.
 func (r *Rule) FailurePolicy() FailurePolicy { return r.policy }
 
-// String returns the name and the limits, as "login: 5 per 1 second; 100 per 1 hour".
-func (r *Rule) String() string {
-	texts := make([]string, len(r.limits))
-	for i, l := range r.limits {
-		texts[i] = l.String()
-	}
-	return r.name + ": " + strings.Join(texts, "; ")
-}
-
 // makeTerms validates the limits and makes them ready.
 func (r *Rule) makeTerms() error {
-	if len(r.limits) == 0 || len(r.limits) > MaxLimits {
-		return fmt.Errorf("%d limits; a rule has 1 to %d", len(r.limits), MaxLimits)
+	switch {
+	case r.plain == 0:
+		return fmt.Errorf("0 limits; a rule has 1 to %d", MaxLimits)
+	case len(r.limits) > MaxLimits:
+		return fmt.Errorf("%d limits; a rule has 1 to %d, penalties included", len(r.limits), MaxLimits)
 	}
 	var errs []error
-	places := map[Algorithm]int{}
+	places := map[kind]int{}
 	names := map[string]int{}
 	for i, l := range r.limits {
-		if err := l.validate(); err != nil {
+		k := kind{l.Algorithm, i >= r.plain}
+		if err := k.validate(l); err != nil {
 			errs = append(errs, fmt.Errorf("limit %d: %w", i+1, err))
 			continue
 		}
@@ -177,9 +168,9 @@ func (r *Rule) makeTerms() error {
 			errs = append(errs, fmt.Errorf("limits %d and %d are both named %q", first+1, i+1, l.Name))
 		}
 		names[l.Name] = i
-		r.terms = append(r.terms, newTerm(l.identity(places[l.Algorithm]), l.numbers()))
+		r.terms = append(r.terms, newTerm(k.identity(l.Name, places[k]), l.numbers()))
 		if l.Name == "" {
-			places[l.Algorithm]++
+			places[k]++
 		}
 	}
 	return errors.Join(errs...)
@@ -195,15 +186,23 @@ func newTerm(id uint64, n numbers) term {
 	return t
 }
 
-// identity is what tells the limit's state from those of the rule's others:
-// its name, or else its algorithm and place. It is combined with a keyed digest
-// and need not be secret.
-func (l Limit) identity(place int) uint64 {
-	h := fnv.New64a()
-	if l.Name != "" {
-		h.Write([]byte(l.Name))
-	} else {
-		h.Write([]byte{0, byte(l.Algorithm), byte(place)}) // no name starts with 0
+// seal keeps what AppendBinary appends.
+func (r *Rule) seal(wire []byte) {
+	h := fnv.New32a()
+	h.Write(wire)
+	r.wire, r.print = string(wire), h.Sum32()
+}
+
+// shares divides the terms among replicas, in the space given.
+func (r *Rule) shares(space []term, replicas int) []term {
+	terms := space[:len(r.terms)]
+	for i := range terms {
+		terms[i] = r.terms[i].share(replicas)
 	}
-	return h.Sum64()
+	return terms
+}
+
+// shareprint is the print of the rule's shares.
+func (r *Rule) shareprint(replicas int) uint32 {
+	return r.print ^ uint32(max(replicas, 1)-1)*0x9e3779b1
 }

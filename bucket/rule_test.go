@@ -75,7 +75,7 @@ func TestRuleIsWhatItWasMadeOf(t *testing.T) {
 	if r.Name() != "login" || r.FailurePolicy() != bucket.Deny || !slices.Equal(r.Limits(), original) {
 		t.Errorf("got %q, %v, %+v", r.Name(), r.FailurePolicy(), r.Limits())
 	}
-	if got := r.String(); got != "login: fast; 100 per 1 hour burst 7" {
+	if got := r.String(); got != "login: fast = 5 per 1 second; 100 per 1 hour burst 7; policy deny" {
 		t.Errorf("String is %q", got)
 	}
 	if p := bucket.MustRule("r", "1/day").FailurePolicy(); p != bucket.LocalShare {

@@ -29,6 +29,9 @@ type StoreConfig struct {
 	// a time; 0 means 65536. Beyond it, hits that bring yet others are refused,
 	// Degraded, until the sweep has freed some.
 	MaxLimits int
+	// ID tells this store's receipts from those of all others: they hold times of
+	// its clock. Make it a random number wherever there is more than one store.
+	ID uint32
 	// Track keeps a list of the entries that were charged, for Changes. It must
 	// be emptied again and again.
 	Track bool
@@ -45,14 +48,16 @@ type Store struct {
 	shards [shardCount]shard // first, for their alignment
 	key    DigestKey
 	epoch  int64
+	id     uint32
 	limits *numbering
 	sweep  sweep
 }
 
 type shard struct {
-	mu    sync.Mutex
-	table table
-	_     [64 - (unsafe.Sizeof(sync.Mutex{})+unsafe.Sizeof(table{}))%64]byte // cache lines of its own
+	mu      sync.Mutex
+	table   table
+	refunds refunds
+	_       [64 - (unsafe.Sizeof(sync.Mutex{})+unsafe.Sizeof(table{})+unsafe.Sizeof(refunds{}))%64]byte // cache lines of its own
 }
 
 // NewStore makes an empty store.
@@ -60,7 +65,7 @@ func NewStore(c StoreConfig) *Store {
 	if c.MaxLimits <= 0 {
 		c.MaxLimits = defaultMaxLimits
 	}
-	s := &Store{key: c.DigestKey, epoch: c.Epoch, limits: newNumbering(c.MaxLimits)}
+	s := &Store{key: c.DigestKey, epoch: c.Epoch, id: c.ID, limits: newNumbering(c.MaxLimits)}
 	for i := range s.shards {
 		s.shards[i].table.track = c.Track
 	}
@@ -72,15 +77,20 @@ func (s *Store) Digest(rule *Rule, key string) Digest { return s.key.Digest(rule
 
 // Take decides whether n tokens may be taken from key under every limit of the
 // rule, and if so takes them. n must be at least 0; 0 takes nothing. It never
-// allocates for a key that is there.
-func (s *Store) Take(rule *Rule, key string, n, now int64) Decision {
-	return rule.Decision(s.TakeDigest(rule, s.Digest(rule, key), n, now))
+// allocates for a key that is there. A rule whose mode is Off isn't looked up.
+func (s *Store) Take(rule *Rule, key string, n, now int64) (d Decision) {
+	var v Verdict
+	if rule.Mode() != Off {
+		s.take(&v, nil, &hit{rule.terms, rule.plain, rule.print, s.Digest(rule, key), n, now})
+	}
+	rule.word(&d, &v)
+	return d
 }
 
-// TakeDigest is Take for a key that was digested elsewhere. A negative n is
-// refused for ever.
-func (s *Store) TakeDigest(rule *Rule, d Digest, n, now int64) Verdict {
-	v, _ := s.take(rule.terms, d, n, now, nil)
+// TakeDigest is Take for a key that was digested elsewhere, whatever the rule's
+// mode. A negative n is refused for ever.
+func (s *Store) TakeDigest(rule *Rule, d Digest, n, now int64) (v Verdict) {
+	s.take(&v, nil, &hit{rule.terms, rule.plain, rule.print, d, n, now})
 	return v
 }
 
@@ -91,41 +101,63 @@ func (s *Store) TakeDigest(rule *Rule, d Digest, n, now int64) Verdict {
 func (s *Store) TakeHeld(held *atomic.Int64, rule *Rule, d Digest, n, now int64, replicas int) (v Verdict, ok bool) {
 	if replicas > 1 {
 		var space [MaxLimits]term
-		return s.take(rule.share(space[:0], replicas), d, n, now, held)
+		ok = s.take(&v, held, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
+		return v, ok
 	}
-	return s.take(rule.terms, d, n, now, held)
+	ok = s.take(&v, held, &hit{rule.terms, rule.plain, rule.print, d, n, now})
+	return v, ok
 }
 
 // TakeShare is TakeDigest by a limit divided among that many replicas: its
 // Count and Burst, but never less than one token.
-func (s *Store) TakeShare(rule *Rule, d Digest, n, now int64, replicas int) Verdict {
+func (s *Store) TakeShare(rule *Rule, d Digest, n, now int64, replicas int) (v Verdict) {
 	var space [MaxLimits]term
-	v, _ := s.take(rule.share(space[:0], replicas), d, n, now, nil)
+	s.take(&v, nil, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
 	return v
 }
 
-func (s *Store) take(terms []term, d Digest, n, now int64, held *atomic.Int64) (v Verdict, ok bool) {
-	if n < 0 {
-		return Verdict{RetryAfter: Never}, true
+// hit is what a store is asked to decide.
+type hit struct {
+	terms  []term
+	plain  int    // that many of them are limits; penalties follow
+	print  uint32 // of the terms, for the receipt
+	digest Digest
+	n, now int64
+}
+
+// take writes its verdict to v, which is zero before. ok says whether held, if
+// there is such a condition, was true.
+func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
+	if h.n < 0 {
+		v.RetryAfter = Never
+		return true
 	}
-	sh := s.shard(d)
+	sh := s.shard(h.digest)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if held != nil && held.Load() == 0 {
-		return Verdict{}, false
+		return false
 	}
 
-	m := moment{now, satAdd(s.epoch, now)}
+	m := moment{h.now, satAdd(s.epoch, h.now)}
 	var space [MaxLimits]account
-	accounts := space[:len(terms)]
-	for i := range terms {
-		s.open(&accounts[i], &sh.table, &terms[i], d, m)
+	accounts := space[:len(h.terms)]
+	for i := range h.terms {
+		s.open(&accounts[i], &sh.table, &h.terms[i], h.digest, m)
 	}
-	v = settle(terms, accounts, uint64(n), m)
-	if v.Allowed && n > 0 && !s.close(accounts, &sh.table, terms, d, now) {
-		return Verdict{Degraded: true, RetryAfter: fullRetry}, true
+	from, to := settle(v, h.terms, h.plain, accounts, uint64(h.n), m)
+	if h.n == 0 || from == to {
+		return true
 	}
-	return v, true
+	closed := s.close(accounts[from:to], &sh.table, h.terms[from:to], h.digest, h.now)
+	switch {
+	case !v.Allowed: // and what a penalty has no room for it doesn't count
+	case closed:
+		s.write(&v.Receipt, h, accounts)
+	default:
+		*v = Verdict{Degraded: true, RetryAfter: fullRetry}
+	}
+	return true
 }
 
 // Len returns the number of entries: one for each limit of each live key, and

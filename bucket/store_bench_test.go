@@ -40,3 +40,21 @@ func benchmarkTake(b *testing.B, limits string, n int) {
 		}
 	})
 }
+
+// BenchmarkPeek and BenchmarkRefund measure what else is asked of a key that is there.
+func BenchmarkPeek(b *testing.B) {
+	store, rule := bucket.NewStore(bucket.StoreConfig{}), bucket.MustRule("api", "100/second")
+	store.Take(rule, "key", 1, 0)
+	b.ReportAllocs()
+	for b.Loop() {
+		store.Peek(rule, "key", 1, 0)
+	}
+}
+
+func BenchmarkRefund(b *testing.B) {
+	store, rule := bucket.NewStore(bucket.StoreConfig{}), bucket.MustRule("api", "100/second")
+	b.ReportAllocs()
+	for b.Loop() {
+		store.Refund(rule, "key", store.Take(rule, "key", 1, 0).Receipt, 0)
+	}
+}

@@ -49,7 +49,7 @@ func TestStoreAgainstMap(t *testing.T) {
 					known[w] = newModels(rules[w.rule])
 				}
 				n := rng.Int64N(4)
-				got, want := rules[w.rule].Decision(store.TakeDigest(rules[w.rule], digest(w), n, now)), known[w].take(n, now)
+				got, want := bare(rules[w.rule].Decision(store.TakeDigest(rules[w.rule], digest(w), n, now))), known[w].take(n, now)
 				if got != want {
 					t.Fatalf("hit %d, %v at %d:\nthe store says %+v\nthe map says   %+v", i, w, now, got, want)
 				}

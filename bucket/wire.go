@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,8 +13,12 @@ import (
 // algorithm, count, per and burst.
 const termBytes = 8 + 1 + 8 + 8 + 8
 
-// alignedBit is set in the byte of the algorithm where windows are aligned.
-const alignedBit = 1 << 7
+// Set in the byte of the algorithm: alignedBit where windows are aligned,
+// penaltyBit where it isn't a limit but a penalty.
+const (
+	alignedBit = 1 << 7
+	penaltyBit = 1 << 6
+)
 
 var errRuleEncoding = errors.New("bucket: malformed encoding of a rule")
 
@@ -42,16 +47,21 @@ func DecodeRule(b []byte) (*Rule, error) {
 	if len(b) == 0 || len(b) > MaxRuleBytes || len(b)%termBytes != 0 {
 		return nil, errRuleEncoding
 	}
-	r := &Rule{wire: string(b)}
+	r := &Rule{mode: new(atomic.Uint32)}
+	r.seal(b)
 	for ; len(b) > 0; b = b[termBytes:] {
 		l := Limit{
-			Algorithm: Algorithm(b[8] &^ alignedBit),
+			Algorithm: Algorithm(b[8] &^ (alignedBit | penaltyBit)),
 			Aligned:   b[8]&alignedBit != 0,
 			Count:     int64(binary.BigEndian.Uint64(b[9:])),
 			Per:       time.Duration(binary.BigEndian.Uint64(b[17:])),
 			Burst:     int64(binary.BigEndian.Uint64(b[25:])),
 		}
-		if err := l.validate(); err != nil {
+		penalty := b[8]&penaltyBit != 0
+		if !penalty && r.plain < len(r.terms) || penalty && r.plain == 0 {
+			return nil, fmt.Errorf("%w: penalties must follow limits", errRuleEncoding)
+		}
+		if err := (kind{l.Algorithm, penalty}).validate(l); err != nil {
 			return nil, fmt.Errorf("%w: %w", errRuleEncoding, err)
 		}
 		id := binary.BigEndian.Uint64(b)
@@ -60,14 +70,22 @@ func DecodeRule(b []byte) (*Rule, error) {
 		}
 		r.limits = append(r.limits, l)
 		r.terms = append(r.terms, newTerm(id, l.numbers()))
+		if !penalty {
+			r.plain++
+		}
 	}
 	return r, nil
 }
 
-func appendTerms(b []byte, terms []term) []byte {
+func appendTerms(b []byte, terms []term) []byte { return appendMarked(b, terms, 0) }
+
+func appendPenalties(b []byte, terms []term) []byte { return appendMarked(b, terms, penaltyBit) }
+
+// appendMarked appends the terms, with the mark among the bits of the algorithm.
+func appendMarked(b []byte, terms []term, mark byte) []byte {
 	for _, t := range terms {
 		b = binary.BigEndian.AppendUint64(b, t.id)
-		kind := byte(t.algorithm)
+		kind := byte(t.algorithm) | mark
 		if t.numbers.aligned {
 			kind |= alignedBit
 		}

@@ -1,0 +1,92 @@
+package bucket
+
+import (
+	"encoding/binary"
+	"errors"
+	"math/bits"
+)
+
+// Receipt says what was charged for a hit, where and when: all that Store.Refund
+// needs to give back what is the hit's own and nobody else's. It is a small value
+// that may be compared, copied and sent to the store that wrote it, and means
+// nothing to any other: what it calls a time is one of that store's clock. The zero
+// Receipt refunds nothing.
+//
+// One time is enough for a window, whose state tells when it began, and for a
+// log. A bucket's tokens come back one after the other, the oldest first, so there
+// the receipt tells as well how long after the charge the last of it comes back:
+// the limits share 64 bits, and the time is rounded down to what fits. That is a
+// nanosecond for one limit, and 1/256 of the capacity for eight.
+type Receipt struct {
+	at     int64 // when it was charged, on the store's clock
+	tokens int64
+	store  uint32 // StoreConfig.ID
+	rule   uint32 // the print of the terms
+	owed   uint64 // by place: how long after at the last of it is paid back
+}
+
+// ReceiptBytes is the size of a receipt in binary.
+const ReceiptBytes = 8 + 8 + 4 + 4 + 8
+
+// Tokens returns how many tokens the receipt is for.
+func (r Receipt) Tokens() int64 { return r.tokens }
+
+// Part returns a receipt for no more than that many of the tokens, for a charge of
+// which not all was used.
+func (r Receipt) Part(tokens int64) Receipt {
+	r.tokens = max(0, min(r.tokens, tokens))
+	return r
+}
+
+// AppendBinary appends the receipt in ReceiptBytes bytes for DecodeReceipt. It
+// implements encoding.BinaryAppender and never fails.
+func (r Receipt) AppendBinary(b []byte) ([]byte, error) {
+	b = binary.BigEndian.AppendUint64(b, uint64(r.at))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.tokens))
+	b = binary.BigEndian.AppendUint32(b, r.store)
+	b = binary.BigEndian.AppendUint32(b, r.rule)
+	return binary.BigEndian.AppendUint64(b, r.owed), nil
+}
+
+var errReceipt = errors.New("bucket: malformed receipt")
+
+// DecodeReceipt reads what AppendBinary appended, and no more. Any numbers will
+// do: whatever it says, a receipt makes no bucket more than full.
+func DecodeReceipt(b []byte) (r Receipt, err error) {
+	if len(b) != ReceiptBytes {
+		return Receipt{}, errReceipt
+	}
+	r.at, r.tokens = int64(binary.BigEndian.Uint64(b)), int64(binary.BigEndian.Uint64(b[8:]))
+	r.store, r.rule = binary.BigEndian.Uint32(b[16:]), binary.BigEndian.Uint32(b[20:])
+	r.owed = binary.BigEndian.Uint64(b[24:])
+	if r.at < 0 || r.tokens < 0 {
+		return Receipt{}, errReceipt
+	}
+	return r, nil
+}
+
+// write makes r the receipt of a hit that has just been charged to the accounts.
+func (s *Store) write(r *Receipt, h *hit, accounts []account) {
+	owed, width := uint64(0), width(h.plain)
+	for i := range h.terms[:h.plain] {
+		if t := &h.terms[i]; !t.windowed() {
+			d := t.gcra.debt(accounts[i].next, h.now)
+			owed |= d.ns >> t.gcra.grain(width) << (width * uint(i))
+		}
+	}
+	*r = Receipt{at: h.now, tokens: h.n, store: s.id, rule: h.print, owed: owed}
+}
+
+// width is how many bits of a receipt's owed each of the limits has.
+func width(limits int) uint { return uint(64 / uint8(limits)) }
+
+// grain is the power of two nanoseconds that a receipt counts in, so that no debt
+// needs more bits than width.
+func (g *gcra) grain(width uint) uint {
+	return uint(max(0, bits.Len64(g.whole.ns)-int(width)))
+}
+
+// grains is that part of owed which is about the limit at place i.
+func (r *Receipt) grains(i int, width uint) uint64 {
+	return r.owed >> (width * uint(i)) & (1<<width - 1)
+}

@@ -1,0 +1,50 @@
+package bucket
+
+import "sync/atomic"
+
+// Reset makes key whole again under every limit and penalty of the rule, and
+// reports whether there was anything to forget. Receipts from before are void.
+//
+// A copy of the key's state that is elsewhere still knows what was taken, and
+// Merge brings it back: who keeps copies must reset the key at all of them.
+func (s *Store) Reset(rule *Rule, key string, now int64) (found bool) {
+	return s.ResetDigest(rule, s.Digest(rule, key), now)
+}
+
+// ResetDigest is Reset for a key that was digested elsewhere.
+func (s *Store) ResetDigest(rule *Rule, d Digest, now int64) (found bool) {
+	found, _ = s.ResetHeld(nil, rule, d, now)
+	return found
+}
+
+// ResetHeld is ResetDigest on the condition that held isn't 0, unless it is nil.
+// ok says whether it wasn't.
+func (s *Store) ResetHeld(held *atomic.Int64, rule *Rule, d Digest, now int64) (found, ok bool) {
+	sh := s.shard(d)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if held != nil && held.Load() == 0 {
+		return false, false
+	}
+	for i := range rule.terms {
+		e := sh.table.find(d.Hi, rule.terms[i].lo(d))
+		if e == nil {
+			continue
+		}
+		found = found || e.live(now) && !s.untouched(e, now)
+		// A whole state is no state: the sweep drops it. The number of its window
+		// stays, so that the next one is newer than any copy's.
+		e.set(State{seq: e.seq}, e.number())
+	}
+	// For all keys of the shard, as resets are rare: a refund that is forgotten
+	// errs to the strict side.
+	sh.refunds.void = max(sh.refunds.void, now+1)
+	return found, true
+}
+
+// untouched reports whether all that was taken of an entry has been refunded.
+func (s *Store) untouched(e *entry, now int64) bool {
+	t := &s.limits.at(e.number()).term
+	left, _ := t.left(e.state(), now)
+	return left == t.numbers.burst
+}
