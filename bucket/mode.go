@@ -19,7 +19,7 @@ const (
 	Off
 )
 
-var modeWords = []string{Enforce: "enforce", Shadow: "shadow", Off: "off"}
+var modeWords = [...]string{Enforce: "enforce", Shadow: "shadow", Off: "off"}
 
 // String returns the mode's name in lower case.
 func (m Mode) String() string {
@@ -40,7 +40,7 @@ func (m Mode) MarshalText() ([]byte, error) {
 // UnmarshalText reads enforce, shadow or off. It implements
 // encoding.TextUnmarshaler.
 func (m *Mode) UnmarshalText(text []byte) error {
-	i := slices.Index(modeWords, string(text))
+	i := slices.Index(modeWords[:], string(text))
 	if i < 0 {
 		return fmt.Errorf("bucket: unknown mode %q; choose enforce, shadow or off", shorten(string(text), 20))
 	}
