@@ -9,6 +9,7 @@ type account struct {
 	state State  // before
 	next  State  // after the charge
 	wait  int64  // 0: it agrees
+	log   log    // of a SlidingLog, what is behind state
 }
 
 // settle decides a hit of n tokens on all limits of a rule at once, given the
@@ -19,6 +20,9 @@ func settle(terms []term, accounts []account, n uint64, m moment) Verdict {
 	for i := range terms {
 		a := &accounts[i]
 		a.next, a.wait = terms[i].take(a.state, n, m)
+		if a.wait > 0 && a.log.n > 0 && a.wait != int64(Never) {
+			a.wait = terms[i].window.until(&a.log, n, m.now)
+		}
 		if a.wait > 0 && (longest < 0 || a.wait > accounts[longest].wait) {
 			longest = i
 		}

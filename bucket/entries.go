@@ -21,16 +21,17 @@ func (s *Store) open(a *account, t *table, term *term, d Digest, m moment) {
 	a.entry = e
 	known := s.limits.at(e.number())
 	if known.numbers == term.numbers {
-		a.state = e.state()
+		a.state, a.log = t.known(e, term, m.now)
 		return
 	}
-	state, lossless := term.express(e.state(), &known.term, m)
+	was, log := t.known(e, &known.term, m.now)
+	state, lossless := term.express(was, &known.term, m)
 	a.state = state
 	if !lossless {
 		return // keep what can't be expressed as it was
 	}
 	if limit, ok := s.limits.number(term); ok {
-		e.set(state, limit)
+		a.state, a.log = t.restate(e, limit, term, &known.term, state, log, m.now)
 		t.touch(e)
 	}
 }
@@ -51,14 +52,14 @@ func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now 
 	}
 	for i := range terms { // before any insert: it moves entries
 		if e := accounts[i].entry; e != nil {
-			e.set(accounts[i].next, limits[i])
+			t.charge(e, limits[i], &terms[i], &accounts[i], now)
 			t.touch(e)
 		}
 	}
 	for i := range terms {
 		if accounts[i].entry == nil {
 			e := entry{hi: d.Hi, lo: terms[i].lo(d)}
-			e.set(accounts[i].next, limits[i])
+			t.charge(&e, limits[i], &terms[i], &accounts[i], now)
 			t.touch(&e)
 			t.insert(e, now)
 		}
@@ -77,10 +78,9 @@ func (t *term) express(s State, from *term, m moment) (next State, lossless bool
 		d, lossless := t.gcra.express(from.debt(s, m.now), &from.gcra)
 		return t.owing(d, m.now), lossless
 	case t.algorithm == from.algorithm:
-		return t.window.resize(s, &from.window, t.algorithm.windows(), m.now), true
+		return t.window.resize(s, &from.window, t.algorithm.windows(), m), true
 	}
-	remaining, _ := from.left(s, m.now)
-	used := from.numbers.burst - remaining
+	used := from.used(s, m.now)
 	next, _ = t.take(State{}, uint64(min(used, t.numbers.burst)), m)
 	return next, used <= t.numbers.burst
 }
@@ -99,5 +99,5 @@ func (t *term) share(replicas int) term {
 	} else {
 		n.per *= k
 	}
-	return newTerm(t.id, n)
+	return newTerm(t.id, n, t.window.zone)
 }

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"strings"
+	"time"
 )
 
 // MaxLimits is the largest number of limits in one rule.
@@ -61,12 +62,13 @@ type Rule struct {
 // numbers are what tells two limits apart in a Store: all but the name.
 type numbers struct {
 	algorithm         Algorithm
-	aligned           bool
+	aligned, calendar bool
 	count, per, burst int64
+	zone              string // of a calendar
 }
 
 func (l Limit) numbers() numbers {
-	return numbers{l.Algorithm, l.Aligned, l.Count, int64(l.Per), l.Capacity()}
+	return numbers{l.Algorithm, l.Aligned, l.Calendar, l.Count, int64(l.Per), l.Capacity(), l.zone()}
 }
 
 // term is one limit of a rule as the store sees it.
@@ -114,7 +116,11 @@ func NewRule(name string, limits []Limit, opts ...RuleOption) (*Rule, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("bucket: rule %q: %w", name, err)
 	}
-	r.wire = string(appendTerms(nil, r.terms))
+	var wire []byte
+	for i := range r.terms {
+		wire = appendTerm(wire, &r.terms[i])
+	}
+	r.wire = string(wire)
 	return r, nil
 }
 
@@ -169,7 +175,8 @@ func (r *Rule) makeTerms() error {
 	places := map[Algorithm]int{}
 	names := map[string]int{}
 	for i, l := range r.limits {
-		if err := l.validate(); err != nil {
+		zone, err := l.location()
+		if err := errors.Join(l.validate(), err); err != nil {
 			errs = append(errs, fmt.Errorf("limit %d: %w", i+1, err))
 			continue
 		}
@@ -177,7 +184,7 @@ func (r *Rule) makeTerms() error {
 			errs = append(errs, fmt.Errorf("limits %d and %d are both named %q", first+1, i+1, l.Name))
 		}
 		names[l.Name] = i
-		r.terms = append(r.terms, newTerm(l.identity(places[l.Algorithm]), l.numbers()))
+		r.terms = append(r.terms, newTerm(l.identity(places[l.Algorithm]), l.numbers(), zone))
 		if l.Name == "" {
 			places[l.Algorithm]++
 		}
@@ -185,10 +192,10 @@ func (r *Rule) makeTerms() error {
 	return errors.Join(errs...)
 }
 
-func newTerm(id uint64, n numbers) term {
+func newTerm(id uint64, n numbers, zone *time.Location) term {
 	t := term{id: id, numbers: n}
 	if n.algorithm.windows() > 0 {
-		t.window = window{count: uint64(n.count), per: n.per, aligned: n.aligned}
+		t.window = window{count: uint64(n.count), per: n.per, aligned: n.aligned, zone: zone}
 	} else {
 		t.gcra = newGCRA(n)
 	}

@@ -23,7 +23,8 @@ type StoreConfig struct {
 	// where nobody who chooses keys is hostile.
 	DigestKey DigestKey
 	// Epoch is what a clock on the wall shows at the store's time 0, in
-	// nanoseconds since 1970 UTC. Only windows that are Aligned depend on it.
+	// nanoseconds since 1970 UTC. Only windows that are Aligned or follow the Calendar
+	// depend on it.
 	Epoch int64
 	// MaxLimits bounds the different limit numbers that live keys may have at
 	// a time; 0 means 65536. Beyond it, hits that bring yet others are refused,
@@ -60,7 +61,7 @@ func NewStore(c StoreConfig) *Store {
 	if c.MaxLimits <= 0 {
 		c.MaxLimits = defaultMaxLimits
 	}
-	s := &Store{key: c.DigestKey, epoch: c.Epoch, limits: newNumbering(c.MaxLimits)}
+	s := &Store{key: c.DigestKey, epoch: c.Epoch, limits: newNumbering(min(c.MaxLimits, logBit-1))}
 	for i := range s.shards {
 		s.shards[i].table.track = c.Track
 	}
