@@ -93,6 +93,5 @@ func (t *term) used(s State, now int64) int64 {
 		p, _ := t.window.pair(s, now)
 		return int64(t.window.weigh(p))
 	}
-	remaining, _ := t.gcra.left(s, now)
-	return t.numbers.burst - remaining
+	return t.gcra.used(t.gcra.debt(s, now))
 }
