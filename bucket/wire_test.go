@@ -79,9 +79,9 @@ func TestRuleBytes(t *testing.T) {
 		bucket.Limit{Name: "login", Count: 6, Per: time.Minute, Burst: 7},
 		bucket.Limit{Count: 0, Per: 3, Burst: 9})
 	want := strings.Join([]string{
-		first, "00", "0000000000000005", "000000003b9aca00", "0000000000000005",
-		login, "00", "0000000000000006", "0000000df8475800", "0000000000000007",
-		second, "00", "0000000000000000", "0000000000000003", "0000000000000000",
+		first, "0000", "0000000000000005", "000000003b9aca00", "0000000000000005",
+		login, "0000", "0000000000000006", "0000000df8475800", "0000000000000007",
+		second, "0000", "0000000000000000", "0000000000000003", "0000000000000000",
 	}, "")
 	if got := hex.EncodeToString(encode(t, rule)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -107,11 +107,12 @@ func TestDecodeRuleRefuses(t *testing.T) {
 		"a limit and a half":   two[:len(two)-len(good)/2],
 		"nine limits":          nine,
 		"an unknown algorithm": with(8, 9),
-		"a negative count":     with(9, 0x80),
-		"a negative window":    with(17, 0x80),
-		"no window":            with(17, 0, 0, 0, 0, 0, 0, 0, 0),
-		"a negative burst":     with(25, 0xff),
-		"too long to fill":     with(25, 0x7f),
+		"an unknown flag":      with(9, 8),
+		"a negative count":     with(10, 0x80),
+		"a negative window":    with(18, 0x80),
+		"no window":            with(18, 0, 0, 0, 0, 0, 0, 0, 0),
+		"a negative burst":     with(26, 0xff),
+		"too long to fill":     with(26, 0x7f),
 		"an identity twice":    append(slices.Clone(good), good...),
 	} {
 		if r, err := bucket.DecodeRule(b); err == nil || r != nil || !strings.HasPrefix(err.Error(), "bucket: malformed") {

@@ -95,7 +95,7 @@ func TestChangedLimitsOfEveryAlgorithm(t *testing.T) {
 		}
 		return r
 	}
-	algorithms := []bucket.Algorithm{bucket.TokenBucket, bucket.LeakyBucket, bucket.FixedWindow, bucket.SlidingWindow}
+	algorithms := []bucket.Algorithm{bucket.TokenBucket, bucket.LeakyBucket, bucket.FixedWindow, bucket.SlidingWindow, bucket.SlidingLog}
 	for _, from := range algorithms {
 		for _, to := range algorithms {
 			store := newStore()
