@@ -34,7 +34,7 @@ func TestCalendarWindows(t *testing.T) {
 		{Day, "America/Havana", "2018-11-04T04:30:00Z", "2018-11-05T05:00:00Z"},
 		{Day, "America/St_Johns", "2006-10-29T02:29:00Z", "2006-10-29T02:30:00Z"}, // clocks go back at 00:01:
 		{Day, "America/St_Johns", "2006-10-29T02:32:00Z", "2006-10-30T03:30:00Z"}, // they show yesterday, but it is over
-		{Day, "Europe/Berlin", "2040-12-31T12:00:00Z", "2040-12-31T23:00:00Z"}, // package time has odd bounds there
+		{Day, "Europe/Berlin", "2040-12-31T12:00:00Z", "2040-12-31T23:00:00Z"},    // package time has odd bounds there
 		{Day, "Europe/Berlin", "2040-12-31T23:30:00Z", "2041-01-01T23:00:00Z"},
 		{Week, "", "2026-11-26T20:00:00Z", "2026-11-30T00:00:00Z"},
 		{Week, "", "2026-11-30T00:00:00Z", "2026-12-07T00:00:00Z"},
