@@ -10,6 +10,7 @@ type account struct {
 	next  State  // after the charge
 	wait  int64  // 0: it agrees
 	log   log    // of a SlidingLog, what is behind state
+	limit uint32 // the term's index in the numbering, if entry has that; or 0
 }
 
 // settle decides a hit of n tokens on all limits of a rule at once, given the

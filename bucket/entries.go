@@ -21,6 +21,7 @@ func (s *Store) open(a *account, t *table, term *term, d Digest, m moment) {
 	a.entry = e
 	known := s.limits.at(e.number())
 	if known.numbers == term.numbers {
+		a.limit = e.number()
 		a.state, a.log = t.known(e, term, m.now)
 		return
 	}
@@ -31,6 +32,7 @@ func (s *Store) open(a *account, t *table, term *term, d Digest, m moment) {
 		return // keep what can't be expressed as it was
 	}
 	if limit, ok := s.limits.number(term); ok {
+		a.limit = limit
 		a.state, a.log = t.restate(e, limit, term, &known.term, state, log, m.now)
 		t.touch(e)
 	}
@@ -39,27 +41,25 @@ func (s *Store) open(a *account, t *table, term *term, d Digest, m moment) {
 // close records what becomes of every term after a hit that they all agreed to.
 // It records nothing, and returns false, if there is no room for new numbers.
 func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now int64) bool {
-	var limits [MaxLimits]uint32
 	for i := range terms {
-		if e := accounts[i].entry; e != nil && s.limits.at(e.number()).numbers == terms[i].numbers {
-			limits[i] = e.number()
+		if accounts[i].limit != 0 {
 			continue
 		}
 		var ok bool
-		if limits[i], ok = s.limits.number(&terms[i]); !ok {
+		if accounts[i].limit, ok = s.limits.number(&terms[i]); !ok {
 			return false
 		}
 	}
 	for i := range terms { // before any insert: it moves entries
 		if e := accounts[i].entry; e != nil {
-			t.charge(e, limits[i], &terms[i], &accounts[i], now)
+			t.charge(e, &terms[i], &accounts[i], now)
 			t.touch(e)
 		}
 	}
 	for i := range terms {
 		if accounts[i].entry == nil {
 			e := entry{hi: d.Hi, lo: terms[i].lo(d)}
-			t.charge(&e, limits[i], &terms[i], &accounts[i], now)
+			t.charge(&e, &terms[i], &accounts[i], now)
 			t.touch(&e)
 			t.insert(e, now)
 		}
