@@ -174,13 +174,18 @@ func (w *window) beginning(number int) int64 {
 
 // firstMoment is when the clocks of a zone first show the given time or a later
 // one, in seconds since 1970 UTC. It goes from one change of the clocks to the
-// next, beginning before any zone can be so far.
+// next, beginning before any zone can be so far. A change that package time sees
+// where there is none, or in the past (on the last day of leap years after 2037,
+// as of Go 1.26), costs a step and no more.
 func firstMoment(zone *time.Location, shown int64) int64 {
 	t := time.Unix(shown-2*86400, 0).In(zone)
 	for {
 		_, offset := t.Zone()
 		first := max(t.Unix(), shown-int64(offset))
 		_, change := t.ZoneBounds()
+		if !change.IsZero() && !change.After(t) {
+			change = t.Add(time.Hour)
+		}
 		if change.IsZero() || first < change.Unix() {
 			return first
 		}

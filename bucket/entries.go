@@ -19,8 +19,8 @@ func (s *Store) open(a *account, sh *shard, term *term, d Digest, m moment) {
 		return
 	}
 	if limit, ok := s.limits.number(term); ok {
+		a.limit, a.kept = limit, term.window.per
 		a.state, a.log = sh.table.restate(a.entry, limit, term, known, a.state, a.log, m.now)
-		a.kept = term.window.per
 		sh.table.touch(a.entry)
 		sh.refunds.forget(d, m.now)
 	}
@@ -37,7 +37,9 @@ func (s *Store) look(a *account, t *table, term *term, d Digest, m moment) (know
 	a.entry = e
 	known = &s.limits.at(e.number()).term
 	a.state, a.log = t.known(e, known, m.now)
-	if a.kept = known.window.per; known.numbers == term.numbers {
+	a.kept = known.window.per
+	if known.numbers == term.numbers {
+		a.limit = e.number()
 		return known, false
 	}
 	if a.state.full(m.now) { // under whatever numbers
@@ -53,27 +55,25 @@ func (s *Store) look(a *account, t *table, term *term, d Digest, m moment) (know
 // close records what becomes of every term after a hit that they all agreed to.
 // It records nothing, and returns false, if there is no room for new numbers.
 func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now int64) bool {
-	var limits [MaxLimits]uint32
 	for i := range terms {
-		if e := accounts[i].entry; e != nil && s.limits.at(e.number()).numbers == terms[i].numbers {
-			limits[i] = e.number()
+		if accounts[i].limit != 0 {
 			continue
 		}
 		var ok bool
-		if limits[i], ok = s.limits.number(&terms[i]); !ok {
+		if accounts[i].limit, ok = s.limits.number(&terms[i]); !ok {
 			return false
 		}
 	}
 	for i := range terms { // before any insert: it moves entries
 		if e := accounts[i].entry; e != nil {
-			t.charge(e, limits[i], &terms[i], &accounts[i], now)
+			t.charge(e, &terms[i], &accounts[i], now)
 			t.touch(e)
 		}
 	}
 	for i := range terms {
 		if accounts[i].entry == nil {
 			e := entry{hi: d.Hi, lo: terms[i].lo(d)}
-			t.charge(&e, limits[i], &terms[i], &accounts[i], now)
+			t.charge(&e, &terms[i], &accounts[i], now)
 			t.touch(&e)
 			t.insert(e, now)
 		}

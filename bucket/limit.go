@@ -20,8 +20,13 @@
 // as nanoseconds and an exact fraction of one, so a limit of 7 per second or of
 // a billion per second neither drifts nor rounds.
 //
-// States merge: of two copies of a GCRA state the later one wins, whatever
-// their order and however often they meet.
+// The windows keep two or three numbers in the same space, of which one is the
+// number of the window: that, never its time, tells windows apart. A sliding log
+// keeps every token's time, in blocks beside the states.
+//
+// States merge: of two copies of a GCRA state the later one wins, of two windows
+// the newer, of two counts of one window the larger, of two logs, newest first,
+// the later time of each pair; whatever their order and however often they meet.
 //
 // A full bucket is no bucket: it says nothing that an absent one doesn't. So
 // only full buckets are ever dropped, and dropping them loses nothing.
@@ -61,9 +66,9 @@ const (
 	// Count in each window, and close to it in any interval of length Per.
 	SlidingWindow
 	// SlidingLog remembers when each token was taken, for Per: never more than
-	// Count in any interval of length Per, a token being free again exactly Per
-	// after it was taken. It is for small counts: 1024 at most, and 8 to 32 bytes
-	// for each token taken within Per.
+	// Count in any half-open interval of length Per, a token being free again
+	// exactly Per after it was taken. It is for small counts: 1024 at most, and 8 to
+	// 32 bytes for each token taken within Per.
 	SlidingLog
 	// Concurrent isn't about a rate: at most Count requests run at a time. It is
 	// the only limit of its rule, which no Store decides; see Rule.Concurrent.

@@ -57,9 +57,9 @@ func (t *table) writeLog(e *entry, l log, term *term, limit uint32) {
 }
 
 // charge writes what has become of an account into its entry.
-func (t *table) charge(e *entry, limit uint32, term *term, a *account, now int64) {
+func (t *table) charge(e *entry, term *term, a *account, now int64) {
 	if term.algorithm != SlidingLog {
-		t.write(e, a.next, limit)
+		t.write(e, a.next, a.limit)
 		return
 	}
 	l := t.room(e, a.log, int(a.next.val))
@@ -67,7 +67,7 @@ func (t *table) charge(e *entry, limit uint32, term *term, a *account, now int64
 		l.add(int(a.state.val), a.state.at+1-term.window.per)
 	}
 	l.add(int(a.next.val)-l.n, now)
-	t.writeLog(e, l, term, limit)
+	t.writeLog(e, l, term, a.limit)
 }
 
 // discharge writes what has become of an account after a refund into its entry.

@@ -11,6 +11,7 @@ type account struct {
 	wait  int64  // 0: it agrees
 	log   log    // of a SlidingLog, what is behind state
 	kept  int64  // for how long the log was kept
+	limit uint32 // the term's index in the numbering, if entry has that; or 0
 }
 
 // take has the term decide on n tokens.
