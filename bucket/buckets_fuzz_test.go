@@ -39,7 +39,7 @@ func fuzzModel(f *testing.F, algorithm bucket.Algorithm) {
 			now += step
 			ms[0].refill(now)
 			queue := ms[0].until(ms[0].capacity)
-			last = store.Take(rule, "key", n, now)
+			last = bare(store.Take(rule, "key", n, now))
 			want := ms.take(n, now)
 			if want.Allowed && algorithm == bucket.LeakyBucket {
 				want.Delay = queue

@@ -14,7 +14,7 @@ import (
 func hostile(terms []term, entries uint32, records ...[]byte) []byte {
 	b := binary.BigEndian.AppendUint16(nil, uint16(len(terms)))
 	for i := range terms {
-		encoded := appendTerm(nil, &terms[i])
+		encoded := appendTerm(nil, &terms[i], false)
 		b = append(binary.BigEndian.AppendUint16(b, uint16(len(encoded))), encoded...)
 	}
 	return append(binary.BigEndian.AppendUint32(b, entries), slices.Concat(records...)...)
@@ -79,7 +79,7 @@ func TestMalformedCopiesAreRefusedWhole(t *testing.T) {
 		"no entries":           {0, 0},
 		"limits that aren't":   {255, 255, 0, 0, 0, 0},
 		"a limit cut short":    hostile([]term{plain}, 0)[:20],
-		"bytes after a limit":  append(append([]byte{0, 1, 0, termBytes + 1}, appendTerm(nil, &plain)...), 0, 0, 0, 0, 0),
+		"bytes after a limit":  append(append([]byte{0, 1, 0, termBytes + 1}, appendTerm(nil, &plain, false)...), 0, 0, 0, 0, 0),
 		"more than it says":    hostile([]term{plain}, 1, good, good),
 		"fewer than it says":   hostile([]term{plain}, 2, good),
 		"another place":        hostile([]term{plain}, 2, good, record(Digest{1, 2}, 5, 1, 0, 1)),

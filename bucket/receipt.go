@@ -12,7 +12,9 @@ import (
 // nothing to any other: what it calls a time is one of that store's clock. The zero
 // Receipt refunds nothing.
 //
-// One time is enough for a window, whose state tells when it began. A log has its
+// One time is enough for a sliding window, whose state tells when it began; for a
+// fixed one, which may be the calendar's and of any length, the receipt has the
+// lowest bits of its number. A log has its
 // tokens in order, so that one which came late, by the store's clock, has the time
 // of the one before it: the receipt has the difference. A bucket's tokens come back one after the other, the oldest first, so there
 // the receipt tells as well how long after the charge the last of it comes back:
@@ -23,7 +25,7 @@ type Receipt struct {
 	tokens int64
 	store  uint32 // StoreConfig.ID
 	rule   uint32 // the print of the terms
-	owed   uint64 // by place: how long after at the last of it is paid back, or is in the log
+	owed   uint64 // by place, after at: when the last is paid back, or is in a log; or a window's number
 }
 
 // ReceiptBytes is the size of a receipt in binary.
@@ -74,6 +76,8 @@ func (s *Store) write(r *Receipt, h *hit, accounts []account) {
 		switch {
 		case !t.windowed():
 			part = t.gcra.debt(*next, h.now).ns >> t.gcra.grain(width)
+		case t.algorithm == FixedWindow:
+			part = uint64(next.seq) & (1<<width - 1)
 		case t.algorithm == SlidingLog: // behind others that came before, though their time is later
 			part = min(uint64(next.at+1-t.window.per-h.now), 1<<width-1)
 		}

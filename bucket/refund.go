@@ -65,7 +65,7 @@ func (s *Store) refund(held *atomic.Int64, h *hit, r Receipt) (credited, ok bool
 		case t.algorithm == SlidingLog:
 			t.refundLog(&a, &r, i, h.plain)
 		case t.windowed():
-			a.next = t.refundWindow(a.state, r, h.now)
+			a.next = t.refundWindow(a.state, &r, i, h)
 		default:
 			a.next = t.refundBucket(a.state, sh.refunds.owed(&t.gcra, h, &r, i), h.now)
 		}
@@ -106,17 +106,20 @@ func (t *term) refundLog(a *account, r *Receipt, i, limits int) {
 	}
 }
 
-func (t *term) refundWindow(s State, r Receipt, now int64) State {
+// refundWindow is the state s after a refund, if its window is still that of the
+// i-th limit's charge.
+func (t *term) refundWindow(s State, r *Receipt, i int, h *hit) State {
 	if t.algorithm == SlidingWindow {
-		return t.window.refundSliding(s, r, now)
+		return t.window.refundSliding(s, r, h.now)
 	}
-	if r.at > s.at-t.window.per {
+	width := width(h.plain)
+	if r.at > s.at-t.window.longest() && r.grains(i, width) == uint64(s.seq)&(1<<width-1) {
 		s.val -= min(s.val, uint64(r.tokens))
 	}
 	return s
 }
 
-func (w *window) refundSliding(s State, r Receipt, now int64) State {
+func (w *window) refundSliding(s State, r *Receipt, now int64) State {
 	p, _ := w.pair(s, now)
 	n, began := uint64(r.tokens), now-p.into
 	switch {

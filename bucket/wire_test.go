@@ -90,8 +90,8 @@ func TestRuleBytes(t *testing.T) {
 		bucket.Limit{Name: "login", Algorithm: bucket.FixedWindow, Count: 5, Per: bucket.Day, Calendar: true, Zone: "Asia/Tokyo"},
 		bucket.Limit{Name: "a", Algorithm: bucket.SlidingLog, Count: 5, Per: time.Second})
 	want = strings.Join([]string{
-		login, "42", "0000000000000005", "00004e94914f0000", "0000000000000005", "0a", hex.EncodeToString([]byte("Asia/Tokyo")),
-		"af63dc4c8601ec8c", "04", "0000000000000005", "000000003b9aca00", "0000000000000005",
+		login, "0202", "0000000000000005", "00004e94914f0000", "0000000000000005", "0a", hex.EncodeToString([]byte("Asia/Tokyo")),
+		"af63dc4c8601ec8c", "0400", "0000000000000005", "000000003b9aca00", "0000000000000005",
 	}, "")
 	if got := hex.EncodeToString(encode(t, zoned)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -103,7 +103,7 @@ func TestRuleBytes(t *testing.T) {
 
 func TestDecodeRuleRefuses(t *testing.T) {
 	good := encode(t, bucket.MustRule("r", "10/minute"))
-	const termBytes = 33 // of a limit without a zone
+	const termBytes = 34 // of a limit without a zone
 	zoned := encode(t, bucket.MustRule("r", "10/day calendar in Europe/Berlin"))
 	two := encode(t, bucket.MustRule("r", "10/minute; 20/hour"))
 	with := func(at int, value ...byte) []byte {
@@ -125,7 +125,7 @@ func TestDecodeRuleRefuses(t *testing.T) {
 		"no window":            with(18, 0, 0, 0, 0, 0, 0, 0, 0),
 		"a negative burst":     with(26, 0xff),
 		"too long to fill":     with(26, 0x7f),
-		"a calendar of hours":  with(8, 2, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 3, 0x46, 0x30, 0xb8, 0xa0, 0),
+		"a calendar of hours":  append(with(8, 2, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 3, 0x46, 0x30, 0xb8, 0xa0, 0), 0),
 		"a zone cut short":     zoned[:len(zoned)-1],
 		"an unknown zone":      append(zoned[:len(zoned)-1:len(zoned)-1], 'x'),
 		"UTC by its name":      append(append(zoned[:termBytes:termBytes], 3), "UTC"...),
