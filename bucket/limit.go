@@ -10,6 +10,16 @@
 //	store := bucket.NewStore(bucket.StoreConfig{})
 //	decision := store.Take(rule, "alice", 1, now)
 //
+// In words, for [ParseRule], a limit is "10/minute" or "10 per 3 hours", followed by
+// how to count: nothing or "burst 20" for a token bucket, "leaky", "fixed", "fixed
+// aligned", "calendar in Europe/Berlin", "sliding", "log". "daily = 1000/day" has a
+// name. Between separators there may be "penalty 20/hour", which counts refusals,
+// "policy deny" for when the state's holder is silent, and "mode shadow" to try a
+// rule out. "2 concurrent" limits what runs at a time, alone in its rule.
+//
+// What was taken can be given back by its [Receipt], looked at by Store.Peek without
+// taking, and forgotten by Store.Reset.
+//
 // Everything follows from three ideas.
 //
 // A state is a small value and an algorithm is a pure function of it:

@@ -115,8 +115,9 @@ func (ms models) take(n, now int64) bucket.Decision {
 	return tightest
 }
 
-// TestModel compares the store and the model over a million hits in all
-// (50 000 under -race and -short), on everyday and on awkward limits.
+// TestModel compares the store and the model over 200 000 hits in all (a twentieth
+// under -race and -short, 4 million with -steps=1000000), on everyday and on awkward
+// limits.
 func TestModel(t *testing.T) {
 	awkward := []bucket.Limit{
 		{Count: 10, Per: time.Minute},
@@ -141,7 +142,7 @@ func TestModel(t *testing.T) {
 				} else if i%4 == 0 {
 					limits = append(limits, randomLimit(rng), randomLimit(rng))
 				}
-				compare(t, newRule(t, "model", limits...), rng, scaled(1_000_000)/workers/rules)
+				compare(t, newRule(t, "model", limits...), rng, scaled(4**bucket.ModelSteps)/workers/rules)
 			}
 		})
 	}

@@ -130,9 +130,9 @@ func TestWhenFramesLeave(t *testing.T) {
 		want("half the quota is taken", append([]int{10}, follow...)...)
 		answer()
 		answer()
-		want("room for another", append(follow[1:], 994)...)
-		if l.peak != quota {
-			t.Errorf("%d bytes were in flight at most, want %d", l.peak, quota)
+		want("room for another", append(follow[1:], 993)...)
+		if l.peak > quota || l.peak <= quota-hitBytes {
+			t.Errorf("%d bytes were in flight at most, want %d, or less than a hit's below", l.peak, quota)
 		}
 		for len(frames) > 0 {
 			answer()
