@@ -26,6 +26,7 @@ type link struct {
 	t                 *testing.T
 	owner             func(l *link, frame []byte) // called by SendMsg; it may call answer and cut
 	beat              func(l *link)               // called for a heartbeat; nil answers it
+	deaf              atomic.Bool                 // heartbeats are not answered
 	gone              chan struct{}               // closed when the stream breaks
 	cutOnce           sync.Once
 
@@ -69,7 +70,7 @@ func (l *link) SendMsg(m any) error {
 		l.owner(l, frame)
 	case l.beat != nil:
 		l.beat(l)
-	default:
+	case !l.deaf.Load():
 		l.replies <- *sighting(Sight{}).out
 	}
 	return nil

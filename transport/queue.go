@@ -114,9 +114,11 @@ func (p *Peer) send(b *batch) {
 }
 
 func (p *Peer) newBatch() *batch {
-	b := new(batch)
+	var b *batch
 	if n := len(p.spare); n > 0 {
 		b, p.spare = p.spare[n-1], p.spare[:n-1]
+	} else {
+		b = new(batch)
 	}
 	b.reset(min(quota-p.unanswered, maxFrameBytes), p.sequence+1)
 	return b

@@ -186,7 +186,7 @@ func TestSendingAgainKeepsTheQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := unconnected(t)
 		frames, l := noted(t, p, "owner")
-		l.beat = func(*link) {}
+		l.deaf.Store(true)
 		var calls []*call
 		put := func(n int) {
 			for range n {
