@@ -105,6 +105,9 @@ func (p *Peer) send(b *batch) {
 	p.inFlight++
 	p.unanswered += b.bytes
 	p.watch(min(b.earliest, now+p.silence+grain))
+	if !p.beating {
+		p.watch(p.nextBeat() + grain)
+	}
 	p.mu.Unlock()
 	// It can't block: see quota. Its error is the receiver's to handle, who gets
 	// the same.
