@@ -20,12 +20,14 @@ const (
 // decide decides a hit here, if the token of its partition is here and this
 // replica has not stood still.
 func (n *Node) decide(h transport.Hit, now int64) (v bucket.Verdict, ok bool) {
-	held := &n.parts.held[ring.Partition(h.Digest.Hi)]
-	if held.Load() == 0 || n.stoodStill(now) {
+	if !n.parts.holds(partition(h)) || n.stoodStill(now) {
 		return bucket.Verdict{}, false
 	}
-	return n.store.TakeHeld(held, h.Rule, h.Digest, h.Tokens, now, int(n.scale.Load()))
+	return n.take(h, now)
 }
+
+// partition is where the hit's key lies.
+func partition(h transport.Hit) int { return ring.Partition(h.Digest.Hi) }
 
 // forward has a hit decided by whoever holds the token of its partition. If that
 // can't be asked in half of the time, others may know more; at the end the rule's
@@ -73,8 +75,7 @@ func (n *Node) holder(v *view, partition int) *member {
 // askHolder asks the holder of the token, wherever it is, until a time. Where the
 // token is on its way the hit waits for it.
 func (n *Node) askHolder(h transport.Hit, now, until int64) (_ bucket.Verdict, _ sentHit, ok bool) {
-	partition := ring.Partition(h.Digest.Hi)
-	target, hints, pause := n.holder(n.view.Load(), partition), 0, tokenPause
+	target, hints, pause := n.holder(n.view.Load(), partition(h)), 0, tokenPause
 	for now < until {
 		if target.peer == nil {
 			if verdict, ok := n.decideHere(h, now); ok {
@@ -97,7 +98,7 @@ func (n *Node) askHolder(h transport.Hit, now, until int64) (_ bucket.Verdict, _
 			n.await(min(until, n.now()+int64(pause)))
 			pause *= 2
 		}
-		target, now = n.holder(n.view.Load(), partition), n.now()
+		target, now = n.holder(n.view.Load(), partition(h)), n.now()
 	}
 	return bucket.Verdict{}, sentHit{}, false
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/handoff"
-	"github.com/shoal-dev/shoal/ring"
 	"github.com/shoal-dev/shoal/transport"
 )
 
@@ -18,8 +17,8 @@ import (
 // askOthers has a hit that was sent in vain decided by others than its holder.
 func (n *Node) askOthers(h transport.Hit, sent sentHit, expire int64) (bucket.Verdict, bool) {
 	h.Orphan = true
-	v, partition := n.view.Load(), ring.Partition(h.Digest.Hi)
-	for _, m := range [...]*member{v.owner(partition), v.standby(partition)} {
+	v, p := n.view.Load(), partition(h)
+	for _, m := range [...]*member{v.owner(p), v.standby(p)} {
 		if m == sent.to || !m.alive() {
 			continue
 		}
@@ -74,24 +73,26 @@ func (n *Node) relayBySomebody(sent sentHit, h transport.Hit, expire int64) (buc
 // decideHere decides a hit by the token, or by the copy that is here if its holder
 // is gone and this node its heir.
 func (n *Node) decideHere(h transport.Hit, now int64) (bucket.Verdict, bool) {
-	partition := ring.Partition(h.Digest.Hi)
-	if since := n.parts.held[partition].Load(); h.Orphan && since != 0 && now-since < int64(n.config.HitTimeout) {
+	p := partition(h)
+	if since := n.parts.held[p].Load(); h.Orphan && since != 0 && now-since < int64(n.config.HitTimeout) {
 		return bucket.Verdict{}, false // its former holder may have debited it
 	}
 	if v, ok := n.decide(h, now); ok {
 		return v, true
 	}
-	holder := handoff.Boot(n.parts.kept[partition].Load())
+	holder := handoff.Boot(n.parts.kept[p].Load())
 	v := n.view.Load()
 	if holder == 0 || v.reach(holder).alive() || n.stoodStill(now) {
 		return bucket.Verdict{}, false
 	}
-	if heir := v.heir(partition, holder); heir == nil || heir.peer != nil {
+	if heir := v.heir(p, holder); heir == nil || heir.peer != nil {
 		return bucket.Verdict{}, false
 	}
 	n.counters.byStandby.Add(1)
-	verdict := n.store.TakeShare(h.Rule, h.Digest, h.Tokens, now, int(n.scale.Load()))
+	verdict := takeShare(n.store, h, now, int(n.scale.Load()))
 	verdict.Degraded = true
-	n.parts.owe(partition)
+	if !h.Peek {
+		n.parts.owe(p)
+	}
 	return verdict, true
 }

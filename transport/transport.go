@@ -83,6 +83,8 @@ type Hit struct {
 	Digest bucket.Digest
 	Rule   *bucket.Rule
 	Tokens int64
+	// Peek asks what would be decided, and takes nothing.
+	Peek bool
 	// Orphan says that the holder of the key is silent: a standby may decide the
 	// hit from its copy.
 	Orphan bool
