@@ -95,7 +95,7 @@ func (c *check) meet(n *node, b Boot) {
 type event struct {
 	kind eventKind
 	boot Boot
-	by   Boot // joins: the seed, 0 for any; suspects: whom
+	by   Boot // joins: the seed, 0 for any; suspects and forces: whom
 }
 
 type eventKind uint8
@@ -106,12 +106,13 @@ const (
 	crashes
 	suspects
 	pauses
+	forces
 )
 
 func (e event) String() string {
-	s := e.boot.name() + " " + [...]string{"joins", "leaves", "crashes", "suspects", "stood still"}[e.kind]
+	s := e.boot.name() + " " + [...]string{"joins", "leaves", "crashes", "suspects", "stood still", "does without"}[e.kind]
 	if e.by != 0 {
-		s += " " + map[eventKind]string{joins: "by ", suspects: ""}[e.kind] + e.by.name()
+		s += " " + map[eventKind]string{joins: "by ", suspects: "", forces: ""}[e.kind] + e.by.name()
 	}
 	return s
 }
@@ -134,6 +135,11 @@ func (c *check) happen(w *world, e event, seed Boot) bool {
 			return false
 		}
 		c.hear(w, e.boot, e.by, hasGone)
+	case forces:
+		part := c.load(n)
+		forced := part.Force(c.view(e.boot, n), e.by)
+		n.save(part)
+		return forced
 	case pauses:
 		part := c.load(n)
 		part.Doubt()

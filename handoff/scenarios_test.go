@@ -11,6 +11,7 @@ import (
 var (
 	large    = flag.Bool("handoff.large", false, "search all scenarios with larger bounds, for some twenty minutes")
 	inFlight = flag.Int("handoff.net", 2, "how many messages are in flight, up to 3, with -handoff.large")
+	perTable = flag.Int("handoff.states", 1_000_000, "how many states are searched for each table, with -handoff.large")
 )
 
 // scenario is what happens to a cluster, at any time and in any order.
@@ -66,6 +67,10 @@ func scenarios() []*scenario {
 		{name: "one of two suspects the owner", start: ab, holder: bootA, events: one(event{suspects, bootB, bootA}), split: true},
 		{name: "two suspect each other", start: ab, holder: bootA, events: one(event{suspects, bootB, bootA}, event{suspects, bootA, bootB}), split: true},
 		{name: "join, one suspects", start: ab, holder: bootA, events: one(event{joins, bootC, 0}, event{suspects, bootB, bootA}), split: true, large: true},
+		{name: "releases to anybody", start: abc, holder: bootA, anywhere: true, large: true},
+		{name: "join, releases to anybody", start: ab, holder: bootA, events: one(event{joins, bootC, 0}), anywhere: true, large: true},
+		{name: "dead link", start: ab, holder: bootA, events: one(event{forces, bootB, bootA}), split: true},
+		{name: "dead link among three", start: abc, holder: bootA, events: one(event{forces, bootB, bootA}), split: true, large: true},
 		{name: "owner stood still", start: ab, holder: bootA, events: one(event{pauses, bootA, 0})},
 		{name: "join, owner stood still", start: ab, holder: bootA, events: one(event{joins, bootC, 0}, event{pauses, bootA, 0}), large: true},
 	}
@@ -120,9 +125,9 @@ func TestScenarios(t *testing.T) {
 			t.Parallel()
 			switch {
 			case *large:
-				checkScenario(t, s.bound(*inFlight, 4, 2), 2_000_000, 300)
+				checkScenario(t, s.bound(*inFlight, 4, 2), *perTable, 300)
 			case s.large:
-				checkScenario(t, s.bound(1, 2, 1), 20_000, 5)
+				checkScenario(t, s.bound(1, 2, 1), 15_000, 5)
 			default:
 				checkScenario(t, s.bound(2, 4, 2), 60_000, 50)
 			}
