@@ -148,7 +148,8 @@ func (c *check) happen(w *world, e event, seed Boot) bool {
 	return true
 }
 
-// join lets b start: it knows what its seed knows, and the seed knows it.
+// join lets b start: it sees whom its seed sees, and the seed sees it. Of those who
+// departed earlier it may hear late, as if they were still there.
 func (c *check) join(w *world, b, seed Boot) bool {
 	if seed == b || w.at(seed).life != alive || b == bootD && w.at(c.again).life == alive {
 		return false
@@ -156,7 +157,7 @@ func (c *check) join(w *world, b, seed Boot) bool {
 	s, n := w.at(seed), w.at(b)
 	c.meet(s, b)
 	s.leaving &= s.members
-	*n = node{life: alive, members: s.members, leaving: s.leaving, departed: s.departed}
+	*n = node{life: alive, members: s.members, leaving: s.leaving}
 	c.changed(w, seed)
 	return true
 }
