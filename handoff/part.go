@@ -7,7 +7,7 @@ import "slices"
 type Part struct {
 	state   State
 	version Version // the highest seen
-	fence   Version // no transfer up to this one is taken any more
+	fence   Version // no transfer up to this one is taken: the latest promised, taken, made or sent
 	sent    Version // Sending: of the transfer; Doubt: of the episode
 	to      Boot    // Sending: the receiver
 	hint    Boot    // where the token was last known to be; 0 is unknown
