@@ -36,7 +36,7 @@ func (p *partitions) receive(i int, m handoff.Message, now int64) (answer handof
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	part, pace := &p.parts[i], &p.pace[i]
-	held, claiming := part.State() == handoff.Hold, part.Claiming()
+	held, claiming, took := part.State() == handoff.Hold, part.Claiming(), part.Took(m.From)
 	answer, due = part.Receive(p.view, m)
 	switch {
 	case m.Kind == handoff.CopyAck && pace.owed == pace.told:
@@ -46,7 +46,7 @@ func (p *partitions) receive(i int, m handoff.Message, now int64) (answer handof
 		p.tally.Refused++
 	case answer.Kind == handoff.Held && due && p.owners != nil && p.owners[i] == m.From:
 		pace.wanted = true
-	case answer.Kind == handoff.Ack && held:
+	case answer.Kind == handoff.Ack && held && m.Version.After(took):
 		p.tally.Doubled++
 	}
 	if claiming && !part.Claiming() && part.State() != handoff.Hold {

@@ -69,7 +69,6 @@ func TestOwnSteps(t *testing.T) {
 		{"force without a claim", Part{}, force(1, false), Part{}},
 		{"force of one who has consented", with(running, func(p *Part) { p.claim.free = []Boot{1} }), force(1, false),
 			with(running, func(p *Part) { p.claim.free = []Boot{1} })},
-		{"forget", Part{hint: 1}, (*Part).Forget, Part{}},
 	} {
 		t.Run(c.event, func(t *testing.T) {
 			p := copied(c.before)
@@ -120,20 +119,10 @@ func TestPending(t *testing.T) {
 	}
 }
 
-func TestSettled(t *testing.T) {
-	for _, c := range []struct {
-		state State
-		owner Boot
-		want  bool
-	}{
-		{Hold, 2, true}, {None, 2, false}, {Doubt, 2, false}, {Sending, 2, false},
-		{Hold, 1, false}, {None, 1, true}, {Doubt, 1, false}, {Sending, 1, false},
-		{Hold, 0, true}, {None, 0, true}, {Doubt, 0, false}, {Sending, 0, false},
-	} {
-		p := Part{state: c.state}
-		if got := p.Settled(pair(), c.owner); got != c.want || p.State() != c.state {
-			t.Errorf("in %v with owner %d: settled %v, want %v", c.state, c.owner, got, c.want)
-		}
+func TestTook(t *testing.T) {
+	p := Part{taken: []taken{{1, at(3, 2)}}}
+	if p.Took(1) != at(3, 2) || p.Took(4) != (Version{}) {
+		t.Errorf("took %v and %v", p.Took(1), p.Took(4))
 	}
 }
 
