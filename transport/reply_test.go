@@ -46,7 +46,7 @@ func TestReplyBytes(t *testing.T) {
 	putVerdict(record(b, 3), &bucket.Verdict{Allowed: true, Degraded: true, Delay: 0x4142})
 	putAnswer(record(b, 4), Answer{NotHeld: true, Hint: 0xf152535455565758})
 	core := strings.Repeat("00", bucket.CoreBytes) // of a receipt for nothing
-	want := "0a" + "80828000" + // field 1, 256 bytes
+	want := "0a" + "80828000" +                    // field 1, 256 bytes
 		"01" + "02" + "0005" + "1112131415161718" + "0030" + "0000" +
 		"01" + "03" + "0000" + "0000000000002122" + "0000000000000000" + "0000000000003132" + core +
 		"02" + "00" + "0000" + "0000000000000000" + "7fffffffffffffff" + "0000000000000000" + core +
