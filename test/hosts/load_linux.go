@@ -151,3 +151,10 @@ func (c caller) each(hits func(key int) int) (sum counts) {
 	wg.Wait()
 	return sum
 }
+
+// plus adds another sum.
+func (c *counts) plus(o counts) {
+	c.Allowed += o.Allowed
+	c.Degraded += o.Degraded
+	c.Failed += o.Failed
+}
