@@ -6,25 +6,37 @@ import (
 	"time"
 )
 
-// overAdmitted is the largest number of calls of one key that were allowed in some
-// interval beyond burst + rate·t. A call counts in an interval only if it began and
-// ended there, so nothing is claimed that another order of decisions would excuse.
-// Only intervals from the beginning of an allowed call to the end of another matter:
-// any other can be made shorter without losing one.
-func overAdmitted(calls []call, l limit) int64 {
+// excess is an interval in which too many calls of one key were allowed: so many
+// beyond burst + rate·t.
+type excess struct {
+	span
+	by int64
+}
+
+// overAdmitted is the largest excess of one key, over all intervals; none if by is
+// 0. A call counts in an interval only if it began and ended there, so nothing is
+// claimed that another order of decisions would excuse. Only intervals from the
+// beginning of an allowed call to the end of another matter: any other can be made
+// shorter without losing one.
+func overAdmitted(calls []call, l limit) excess {
 	ends := where(calls, func(c call) bool { return c.outcome == allowed })
 	slices.SortFunc(ends, func(a, b call) int { return cmp.Compare(a.end, b.end) })
-	worst := int64(0) // in units of 1/per tokens
+	most := int64(0) // in units of 1/per tokens
+	var worst excess
 	for _, first := range ends {
 		passed := int64(0)
 		for _, c := range ends {
-			if c.at >= first.at {
-				passed++
-				worst = max(worst, (passed-l.burst)*int64(l.per)-(c.end-first.at)*l.count)
+			if c.at < first.at {
+				continue
+			}
+			passed++
+			if over := (passed-l.burst)*int64(l.per) - (c.end-first.at)*l.count; over > most {
+				most, worst.span = over, span{first.at, c.end}
 			}
 		}
 	}
-	return ceil(worst, int64(l.per))
+	worst.by = ceil(most, int64(l.per))
+	return worst
 }
 
 // wrongRefusals are the calls of one key that were refused though the bucket must

@@ -125,7 +125,7 @@ func TestCheckerTellsRightFromWrong(t *testing.T) {
 				s := &script{rand: rand.New(rand.NewPCG(seed, 1))}
 				tt.run(s)
 				s.rand.Shuffle(len(s.calls), func(i, j int) { s.calls[i], s.calls[j] = s.calls[j], s.calls[i] })
-				over, denied := overAdmitted(s.calls, l), len(wrongRefusals(s.calls, l, 0))
+				over, denied := overAdmitted(s.calls, l).by, len(wrongRefusals(s.calls, l, 0))
 				if over > 0 != tt.over || denied > 0 != tt.denied {
 					t.Fatalf("seed %d: %d over-admitted, %d refused though allowed", seed, over, denied)
 				}
@@ -141,7 +141,7 @@ func TestOverAdmittedCounts(t *testing.T) {
 		for i := range 10 + extra {
 			calls = append(calls, call{at: i * ms, end: i*ms + 2*ms, outcome: allowed}, call{at: i, end: i + 1, outcome: refused})
 		}
-		if got := overAdmitted(calls, l); got != extra {
+		if got := overAdmitted(calls, l).by; got != extra {
 			t.Errorf("%d extra: counted %d", extra, got)
 		}
 	}
@@ -166,7 +166,7 @@ func TestCheckerIsExact(t *testing.T) {
 		{[]call{at(0, 5, refused), at(6, 7, refused)}, 0, 0, 2},
 		{[]call{at(8, 9, allowed), at(6, 7, refused)}, 0, 0, 1}, // charged later
 	} {
-		if over, denied := overAdmitted(tt.calls, l), len(wrongRefusals(tt.calls, l, tt.slack)); over != int64(tt.over) || denied != tt.denied {
+		if over, denied := overAdmitted(tt.calls, l).by, len(wrongRefusals(tt.calls, l, tt.slack)); over != int64(tt.over) || denied != tt.denied {
 			t.Errorf("%+v: %d over-admitted, %d refused though allowed; want %d and %d", tt.calls, over, denied, tt.over, tt.denied)
 		}
 	}

@@ -1,7 +1,10 @@
 package hosts
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -10,9 +13,9 @@ import (
 type row struct {
 	scenario        string
 	calls, admitted int
-	over, bound     int64 // of the key that came closest to its bound, or exceeded it most
+	over, bound     int64 // of the key that exceeds its bound most, else of the one over-admitted most
 	overAll         int64 // of all keys together
-	refused, held   int   // though allowed; and how many of them by the holder itself
+	refused         int   // though allowed
 	late            lateness
 	errors          int
 	degraded        int           // decided by another than the holder
@@ -60,35 +63,77 @@ func (r row) String() string {
 	return strings.Join(parts, "; ")
 }
 
-// judge fills in the row from what the processes did, given each key's limit and
-// how much of it may be over-admitted. timeout is what a call may take, allowance
-// what it may take beyond that unnoticed.
-func (r *row) judge(histories []history, limits []limit, bound func(calls []call, l limit) int64, timeout, allowance time.Duration) {
+// bound is how much of one key may be over-admitted.
+type bound func(calls []call, l limit) int64
+
+// judge fills in the row from what the processes did, given each key's limit. A call
+// may take timeout, and allowance beyond that unnoticed. It returns the evidence
+// against them, in words, with times since zero.
+func (r *row) judge(histories []history, limits []limit, b bound, timeout, allowance time.Duration, zero int64) []string {
 	for _, h := range histories {
-		l := late(h, timeout, allowance)
-		r.late.calls += l.calls
-		r.late.worst = max(r.late.worst, l.worst)
-		r.calls += len(h.calls)
-		for _, c := range h.calls {
-			switch {
-			case c.outcome == failed:
-				r.errors++
-			case c.outcome == allowed:
-				r.admitted++
-			}
-			if c.degraded {
-				r.degraded++
-			}
-		}
+		r.count(h, timeout, allowance)
 	}
+	var evidence []string
 	for key, calls := range byKey(histories, len(limits)) {
-		over, most := overAdmitted(calls, limits[key]), bound(calls, limits[key])
-		r.overAll += over
-		if key == 0 || over-most > r.over-r.bound || over-most == r.over-r.bound && over > r.over {
-			r.over, r.bound = over, most
+		over, most := overAdmitted(calls, limits[key]), b(calls, limits[key])
+		r.overAll += over.by
+		if cmp.Or(cmp.Compare(max(0, over.by-most), max(0, r.over-r.bound)), cmp.Compare(over.by, r.over)) > 0 {
+			r.over, r.bound = over.by, most
 		}
-		wrong := wrongRefusals(calls, limits[key], 0)
-		r.refused += len(wrong)
-		r.held += len(where(wrong, func(c call) bool { return !c.degraded }))
+		if over.by > most {
+			evidence = append(evidence, fmt.Sprintf("key %d over-admitted by %d, at most %d are promised: %s", key, over.by, most, describe(calls, over.span, zero)))
+		}
+		for _, c := range wrongRefusals(calls, limits[key], 0) {
+			r.refused++
+			if !c.degraded {
+				evidence = append(evidence, fmt.Sprintf("key %d refused though allowed: %s", key, describe([]call{c}, span{c.at, c.end}, zero)))
+			}
+		}
 	}
+	return evidence
+}
+
+// count adds what needs no comparison with other processes.
+func (r *row) count(h history, timeout, allowance time.Duration) {
+	l := late(h, timeout, allowance)
+	r.late.calls += l.calls
+	r.late.worst = max(r.late.worst, l.worst)
+	r.calls += len(h.calls)
+	for _, c := range h.calls {
+		switch c.outcome {
+		case failed:
+			r.errors++
+		case allowed:
+			r.admitted++
+		}
+		if c.degraded {
+			r.degraded++
+		}
+	}
+}
+
+// describe says who asked in an interval, and what the answers were.
+func describe(calls []call, s span, zero int64) string {
+	type kind struct {
+		by       int
+		outcome  outcome
+		degraded bool
+	}
+	counts := map[kind]int{}
+	for _, c := range calls {
+		if c.at >= s.from && c.end <= s.to {
+			counts[kind{c.by, c.outcome, c.degraded}]++
+		}
+	}
+	kinds := slices.SortedFunc(maps.Keys(counts), func(a, b kind) int {
+		return cmp.Or(cmp.Compare(a.by, b.by), cmp.Compare(a.outcome, b.outcome))
+	})
+	text := fmt.Sprintf("from %.3f s to %.3f s", float64(s.from-zero)/1e9, float64(s.to-zero)/1e9)
+	for _, k := range kinds {
+		text += fmt.Sprintf(", process %d: %d %v", k.by, counts[k], k.outcome)
+		if k.degraded {
+			text += " degraded"
+		}
+	}
+	return text
 }

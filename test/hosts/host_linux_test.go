@@ -69,6 +69,7 @@ func (h *host) start() {
 	p.replies = make(chan reply)
 	go p.read(out)
 	h.process = p
+	l.note(fmt.Sprintf("%s starts as process %d", h.name, len(l.past)))
 	l.past = append(l.past, p)
 }
 
@@ -155,7 +156,7 @@ func (p *process) said() []byte {
 
 // kill is kill -9. It returns when it began.
 func (h *host) kill() int64 {
-	now := clock()
+	now := h.lab.note(h.name + " is killed")
 	h.process.end()
 	h.process = nil
 	return now
@@ -164,6 +165,7 @@ func (h *host) kill() int64 {
 // close has the replica leave, and ends it.
 func (h *host) close() {
 	h.lab.Helper()
+	h.lab.note(h.name + " closes")
 	h.ask(command{Do: "close"})
 	h.kill()
 }
@@ -174,7 +176,7 @@ func (h *host) thaw() int64   { return h.signal(syscall.SIGCONT) }
 
 func (h *host) signal(s syscall.Signal) int64 {
 	h.lab.Helper()
-	now := clock()
+	now := h.lab.note(fmt.Sprintf("%s: %v", h.name, s))
 	if err := h.process.cmd.Process.Signal(s); err != nil {
 		h.lab.Fatal(err)
 	}

@@ -44,6 +44,10 @@ const (
 	void   // not asked, since the node was closed; kept out of histories
 )
 
+func (o outcome) String() string {
+	return [...]string{"open", "allowed", "refused", "failed", "void"}[o]
+}
+
 // call is one call of Take for one token. Its times are nanoseconds of
 // CLOCK_MONOTONIC; the decision was made between them.
 type call struct {
@@ -51,6 +55,7 @@ type call struct {
 	key      int
 	outcome  outcome
 	degraded bool
+	by       int // number of the process that asked
 }
 
 // span is a time from one instant to another.

@@ -20,6 +20,7 @@ type lab struct {
 	classes []class
 	hosts   []*host
 	past    []*process // all that were ever started
+	made    int64      // on the clock
 	row     row
 }
 
@@ -29,7 +30,7 @@ const port = ":7946"
 // be asked about keys of these classes.
 func newLab(t *testing.T, prefix string, n int, classes []class) *lab {
 	t.Helper()
-	l := &lab{T: t, prefix: prefix, dir: t.TempDir(), secret: make([]byte, 32), classes: classes}
+	l := &lab{T: t, prefix: prefix, dir: t.TempDir(), secret: make([]byte, 32), classes: classes, made: clock()}
 	rand.Read(l.secret)
 	t.Cleanup(func() {
 		for _, p := range l.past {
@@ -80,6 +81,13 @@ func (h *host) rules(lines ...string) {
 	h.lab.must(strings.Join(lines, "\n")+"\n", "ip", "netns", "exec", h.ns, "nft", "-f", "-")
 }
 
+// note logs what is done to the replicas, and returns when.
+func (l *lab) note(what string) int64 {
+	now := clock()
+	l.Logf("%.3f s: %s", time.Duration(now-l.made).Seconds(), what)
+	return now
+}
+
 // cut drops all packets between a host and others, both ways.
 func (h *host) cut(others ...*host) {
 	h.lab.Helper()
@@ -93,7 +101,7 @@ func (h *host) cut(others ...*host) {
 // heal makes all links whole, and returns when it began to.
 func (l *lab) heal() int64 {
 	l.Helper()
-	now := clock()
+	now := l.note("the network heals")
 	for _, h := range l.hosts {
 		h.rules("flush chain inet f in", "flush chain inet f out")
 	}

@@ -94,12 +94,13 @@ func (l *lab) freezeOne() {
 	l.row.agree = l.agree(now, l.hosts...)
 	t := time.Duration(clock() - stopped)
 	l.end()
-	l.judge(apart(t))
+	l.judge(apart(t, len(l.hosts)))
 }
 
 // Gossip goes around one cut link, and so do hits.
 func (l *lab) cutLink() {
 	l.begin(l.hosts...)
+	l.note("the link between the first two is cut")
 	l.hosts[0].cut(l.hosts[1])
 	l.hold(15*time.Second, l.hosts...)
 	l.heal()
@@ -110,7 +111,7 @@ func (l *lab) cutLink() {
 func (l *lab) split() {
 	l.begin(l.hosts...)
 	left, right := l.hosts[:2], l.hosts[2:]
-	began := clock()
+	began := l.note("the network splits")
 	for _, h := range left {
 		h.cut(right...)
 	}
@@ -127,14 +128,14 @@ func (l *lab) recover(began int64) {
 	l.row.agree = l.agree(l.heal(), l.hosts...)
 	t := time.Duration(clock() - began)
 	l.end()
-	l.judge(apart(t))
+	l.judge(apart(t, len(l.hosts)))
 }
 
 // suffer lets a fault last that is in the packet filters of some hosts.
 func (l *lab) suffer(rule string, hs ...*host) {
 	l.Helper()
 	l.begin(l.hosts...)
-	began := clock()
+	began := l.note("the fault begins: " + rule)
 	for _, h := range hs {
 		h.rules("add rule inet f in ip saddr " + ips(l.but(h)) + " " + rule)
 	}
