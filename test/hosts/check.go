@@ -39,35 +39,46 @@ func overAdmitted(calls []call, l limit) excess {
 	return worst
 }
 
-// wrongRefusals are the calls of one key that were refused though the bucket must
-// have had a token: for no instant s before a refusal's end were so many allowed
-// since s that burst + rate·(time since s) was used up. Who might have been charged
-// counts as allowed: a call with no known end, with an error, or decided by others
-// than the holder. slack is how much older than it was the bucket may be taken for:
-// a hand-over sends the time that is left, and its way is lost on the strict side.
-func wrongRefusals(calls []call, l limit, slack time.Duration) []call {
+// shortage is how many tokens of one key nobody got: the largest number that must
+// have been missing from its bucket for some call to be refused. The refusal c is
+// returned too. A token that is lost once is missed until the bucket is full again,
+// however many calls that refuses.
+//
+// A refusal needs an instant s before its end since which burst + rate·(time since s)
+// was used up, and what the best such instant leaves is missing. Whoever might have
+// been charged counts: a call with no known end, with an error, or decided by others
+// than the holder.
+func shortage(calls []call, l limit) (most int64, c call) {
 	charged := where(calls, func(c call) bool { return c.outcome != refused || c.degraded })
 	slices.SortFunc(charged, func(a, b call) int { return cmp.Compare(b.end, a.end) }) // latest first
-	return where(calls, func(c call) bool {
-		return c.outcome == refused && !witnessed(c, charged, l, slack)
-	})
+	for _, r := range calls {
+		if r.outcome == refused && !r.degraded {
+			if n := missing(r, charged, l); n > most {
+				most, c = n, r
+			}
+		}
+	}
+	return most, c
 }
 
-// witnessed looks for the instant s. Only the ends of charged calls come into
-// question: later ones see fewer calls, between two of them the refill alone grows.
-func witnessed(c call, charged []call, l limit, slack time.Duration) bool {
+// missing is the shortage that one refusal shows. Only the ends of charged calls come
+// into question for s: between two of them nothing grows but the refill. If not even
+// the first had happened, the bucket was full.
+func missing(c call, charged []call, l limit) int64 {
+	per := int64(l.per)
 	used := int64(1) // what the refused call wanted
+	least := l.burst*per - used*per
 	for _, other := range charged {
-		if other.at > c.end || other == c {
+		if other.at > c.end {
 			continue
 		}
 		used++
-		refill := max(0, c.at-int64(slack)-other.end)
-		if (used-l.burst)*int64(l.per) > refill*l.count {
-			return true
+		least = min(least, (l.burst-used)*per+max(0, c.at-other.end)*l.count)
+		if least < 0 {
+			return 0
 		}
 	}
-	return l.burst < 1
+	return max(0, least/per+1) // one more than fits
 }
 
 // lateness is what calls took beyond their deadline.

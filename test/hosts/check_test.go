@@ -54,9 +54,9 @@ func (s *script) steps(f func(now int64)) {
 func TestCheckerTellsRightFromWrong(t *testing.T) {
 	l := limit{count: 20, per: time.Second, burst: 20}
 	for _, tt := range []struct {
-		name         string
-		run          func(s *script)
-		over, denied bool
+		name       string
+		run        func(s *script)
+		over, lost bool
 	}{
 		{"right", func(s *script) {
 			b := newTokens(l)
@@ -125,9 +125,10 @@ func TestCheckerTellsRightFromWrong(t *testing.T) {
 				s := &script{rand: rand.New(rand.NewPCG(seed, 1))}
 				tt.run(s)
 				s.rand.Shuffle(len(s.calls), func(i, j int) { s.calls[i], s.calls[j] = s.calls[j], s.calls[i] })
-				over, denied := overAdmitted(s.calls, l).by, len(wrongRefusals(s.calls, l, 0))
-				if over > 0 != tt.over || denied > 0 != tt.denied {
-					t.Fatalf("seed %d: %d over-admitted, %d refused though allowed", seed, over, denied)
+				over := overAdmitted(s.calls, l).by
+				lost, _ := shortage(s.calls, l)
+				if over > 0 != tt.over || lost > 0 != tt.lost {
+					t.Fatalf("seed %d: %d over-admitted, %d lost", seed, over, lost)
 				}
 			}
 		})
@@ -153,26 +154,43 @@ func TestCheckerIsExact(t *testing.T) {
 	at := func(at, end int64, o outcome) call { return call{at: at, end: end, outcome: o} }
 	second := int64(time.Second)
 	for _, tt := range []struct {
-		calls        []call
-		slack        time.Duration
-		over, denied int
+		calls      []call
+		over, lost int64
 	}{
-		{[]call{at(0, 5, allowed), at(6, second, allowed)}, 0, 0, 0}, // at 0 and a second later
-		{[]call{at(0, 5, allowed), at(6, second-1, allowed)}, 0, 1, 0},
-		{[]call{at(0, 5, allowed), at(second+4, second+9, refused)}, 0, 0, 0}, // at 5 and less than a second later
-		{[]call{at(0, 5, allowed), at(second+5, second+9, refused)}, 0, 0, 1},
-		{[]call{at(0, 5, allowed), at(second+5, second+9, refused)}, 1, 0, 0},
-		{[]call{at(0, 5, failed), at(6, 7, refused)}, 0, 0, 0}, // may have been charged
-		{[]call{at(0, 5, refused), at(6, 7, refused)}, 0, 0, 2},
-		{[]call{at(8, 9, allowed), at(6, 7, refused)}, 0, 0, 1}, // charged later
+		{[]call{at(0, 5, allowed), at(6, second, allowed)}, 0, 0}, // at 0 and a second later
+		{[]call{at(0, 5, allowed), at(6, second-1, allowed)}, 1, 0},
+		{[]call{at(0, 5, allowed), at(second+4, second+9, refused)}, 0, 0}, // at 5 and less than a second later
+		{[]call{at(0, 5, allowed), at(second+5, second+9, refused)}, 0, 1},
+		{[]call{at(0, 5, failed), at(6, 7, refused)}, 0, 0}, // may have been charged
+		{[]call{at(0, 5, open), at(6, 7, refused)}, 0, 0},
+		{[]call{at(0, 5, refused), at(6, 7, refused)}, 0, 1},
+		{[]call{at(8, 9, allowed), at(6, 7, refused)}, 0, 1}, // charged later
 	} {
-		if over, denied := overAdmitted(tt.calls, l).by, len(wrongRefusals(tt.calls, l, tt.slack)); over != int64(tt.over) || denied != tt.denied {
-			t.Errorf("%+v: %d over-admitted, %d refused though allowed; want %d and %d", tt.calls, over, denied, tt.over, tt.denied)
+		over := overAdmitted(tt.calls, l).by
+		if lost, _ := shortage(tt.calls, l); over != tt.over || lost != tt.lost {
+			t.Errorf("%+v: %d over-admitted, %d lost; want %d and %d", tt.calls, over, lost, tt.over, tt.lost)
 		}
 	}
 	nothing := limit{count: 0, per: time.Second}
-	if n := len(wrongRefusals([]call{at(0, 1, refused)}, nothing, 0)); n != 0 {
+	if lost, _ := shortage([]call{at(0, 1, refused)}, nothing); lost != 0 {
 		t.Error("a limit of nothing refuses everything")
+	}
+}
+
+// One lost token refuses many calls, and is counted once.
+func TestShortageCounts(t *testing.T) {
+	l := limit{count: 10, per: time.Second, burst: 10}
+	for lost := range int64(4) {
+		b := newTokens(l)
+		b.filled -= lost * int64(b.per)
+		s := &script{rand: rand.New(rand.NewPCG(1, 1))}
+		for now := int64(0); now < 5000*ms; now += 20 * ms {
+			s.add(now, b.take(now, 1))
+		}
+		got, c := shortage(s.calls, l)
+		if got != lost || got > 0 && c.outcome != refused {
+			t.Errorf("%d lost: found %d at %+v", lost, got, c)
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ type row struct {
 	calls, admitted int
 	over, bound     int64 // of the key that exceeds its bound most, else of the one over-admitted most
 	overAll         int64 // of all keys together
-	refused         int   // though allowed
+	lost            int64 // tokens of all keys that nobody got
 	late            lateness
 	errors          int
 	degraded        int           // decided by another than the holder
@@ -37,7 +37,7 @@ func (r row) cells() []string {
 	}
 	return []string{
 		r.scenario, fmt.Sprint(r.calls), fmt.Sprint(r.overAll), fmt.Sprintf("%d (%d)", r.over, r.bound),
-		fmt.Sprint(r.refused), fmt.Sprintf("%d (%d ms)", r.late.calls, r.late.worst.Milliseconds()),
+		fmt.Sprint(r.lost), fmt.Sprintf("%d (%d ms)", r.late.calls, r.late.worst.Milliseconds()),
 		fmt.Sprint(r.errors), fmt.Sprint(r.degraded), agree,
 	}
 }
@@ -83,11 +83,9 @@ func (r *row) judge(histories []history, limits []limit, b bound, timeout, allow
 		if over.by > most {
 			evidence = append(evidence, fmt.Sprintf("key %d over-admitted by %d, at most %d are promised: %s", key, over.by, most, describe(calls, over.span, zero)))
 		}
-		for _, c := range wrongRefusals(calls, limits[key], 0) {
-			r.refused++
-			if !c.degraded {
-				evidence = append(evidence, fmt.Sprintf("key %d refused though allowed: %s", key, describe([]call{c}, span{c.at, c.end}, zero)))
-			}
+		if lost, c := shortage(calls, limits[key]); lost > 0 {
+			r.lost += lost
+			evidence = append(evidence, fmt.Sprintf("key %d refused though %d tokens were left: %s", key, lost, describe([]call{c}, span{c.at, c.end}, zero)))
 		}
 	}
 	return evidence
