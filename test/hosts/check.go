@@ -96,16 +96,32 @@ func late(h history, timeout, allowance time.Duration) lateness {
 		if c.outcome == open {
 			continue
 		}
-		took := c.end - c.at
-		for _, s := range h.stalls {
-			took -= max(0, min(s.to, c.end)-max(s.from, c.at))
-		}
-		l.worst = max(l.worst, time.Duration(took))
-		if took > int64(timeout+allowance) {
+		took := time.Duration(c.end-c.at) - stalled(c, h.stalls)
+		l.worst = max(l.worst, took)
+		if took > timeout+allowance {
 			l.calls++
 		}
 	}
 	return l
+}
+
+// excused is how many calls of one key were admitted without its holder while other
+// programs kept the processors for so long that nobody could have answered in time:
+// these go by local shares, on top of what the holder admits. Of the timeout a
+// quarter is enough, since each replica on the way waits for the next.
+func excused(calls []call, stalls []span, timeout time.Duration) int64 {
+	return int64(len(where(calls, func(c call) bool {
+		return c.outcome == allowed && c.degraded && stalled(c, stalls) >= timeout/4
+	})))
+}
+
+// stalled is for how long processes stood still during a call, all together.
+func stalled(c call, stalls []span) time.Duration {
+	sum := int64(0)
+	for _, s := range stalls {
+		sum += max(0, min(s.to, c.end)-max(s.from, c.at))
+	}
+	return time.Duration(sum)
 }
 
 // where returns the calls that match.

@@ -212,6 +212,24 @@ func TestLateLeavesStallsOut(t *testing.T) {
 	}
 }
 
+func TestExcusedByStalls(t *testing.T) {
+	stalls := []span{{0, 5 * ms}, {2 * ms, 9 * ms}} // of two processes
+	for _, tt := range []struct {
+		call call
+		want int64
+	}{
+		{call{at: 0, end: 20 * ms, outcome: allowed, degraded: true}, 1},
+		{call{at: 1, end: 20 * ms, outcome: allowed, degraded: true}, 0},
+		{call{at: 0, end: 20 * ms, outcome: allowed}, 0},
+		{call{at: 0, end: 20 * ms, outcome: refused, degraded: true}, 0},
+		{call{at: 9 * ms, end: 20 * ms, outcome: allowed, degraded: true}, 0},
+	} {
+		if got := excused([]call{tt.call}, stalls, 48*time.Millisecond); got != tt.want {
+			t.Errorf("%+v: excused %d, want %d", tt.call, got, tt.want)
+		}
+	}
+}
+
 func TestByKey(t *testing.T) {
 	a, b, c := call{at: 1, key: 2}, call{at: 2, key: 0}, call{at: 3, key: 2}
 	got := byKey([]history{{calls: []call{a, b}}, {calls: []call{c}}}, 3)

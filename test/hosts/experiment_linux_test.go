@@ -1,6 +1,9 @@
 package hosts
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // idle are the keys of the experiment.
 func idle() []class { return []class{{Rule: "survive", Count: 10, Per: time.Hour, Keys: 1000}} }
@@ -17,54 +20,50 @@ func (l *lab) experiment() {
 	now := clock()
 	fourth.start()
 	l.agree(now, l.hosts...)
-	l.none("a join has begun", l.hosts...)
+	l.extra("a join has begun", l.hosts...)
 	l.ready(fourth)
-	l.none("a join", l.hosts...)
+	l.extra("a join", l.hosts...)
 
 	fourth.close()
-	l.none("a leave has ended", three...)
+	l.extra("a leave has ended", three...)
 	l.agree(0, three...)
-	l.none("a leave", three...)
+	l.extra("a leave", three...)
 
 	for _, h := range three {
 		h.close()
 		h.start()
 		l.agree(0, three...)
 		l.ready(h)
-		l.none("the restart of "+h.name, three...)
+		l.extra("the restart of "+h.name, three...)
 	}
 
 	time.Sleep(300 * time.Millisecond) // idle
 	now = three[1].kill()
 	survivors := l.running()
-	l.none("kill -9", survivors...)
+	l.extra("kill -9", survivors...)
 	l.row.agree = l.agree(now, survivors...)
-	l.none("the others agree about it", survivors...)
+	l.extra("the others agree about it", survivors...)
 	l.judge(none)
 }
 
-// exhaust makes ten hits on each key, scattered over the replicas.
+// exhaust makes ten hits on each key, scattered over the replicas, and goes on until
+// none passes any more: on a busy machine some may have been decided by local shares,
+// which leaves as many tokens in the bucket.
 func (l *lab) exhaust(hs []*host) {
 	l.Helper()
-	var sum counts
-	for _, a := range l.all(hs, func(i int) command { return command{Do: "exhaust", Part: i, Of: len(hs)} }) {
-		sum.plus(a.Counts)
+	l.all(hs, func(i int) command { return command{Do: "exhaust", Part: i, Of: len(hs)} })
+	for l.extra("exhausting them", hs...) > 0 {
 	}
-	if want := (counts{Allowed: 10_000}); sum != want {
-		l.Fatalf("exhausting the keys gave %+v, want %+v", sum, want)
-	}
-	l.none("exhausting them", hs...)
 }
 
-// none asks for one more of each key everywhere.
-func (l *lab) none(after string, hs ...*host) {
+// extra asks for one more of each key everywhere, and returns how many passed. Whether
+// that was too many is for judge to say.
+func (l *lab) extra(after string, hs ...*host) int {
 	l.Helper()
 	var sum counts
 	for _, a := range l.all(hs, func(int) command { return command{Do: "extra"} }) {
 		sum.plus(a.Counts)
 	}
-	if sum.Allowed > 0 || sum.Failed > 0 {
-		l.Errorf("after %s %d more passed and %d calls failed", after, sum.Allowed, sum.Failed)
-	}
-	l.Logf("after %s: %+v", after, sum)
+	l.note(fmt.Sprintf("after %s: %+v", after, sum))
+	return sum.Allowed
 }

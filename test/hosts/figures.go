@@ -70,12 +70,14 @@ type bound func(calls []call, l limit) int64
 // may take timeout, and allowance beyond that unnoticed. It returns the evidence
 // against them, in words, with times since zero.
 func (r *row) judge(histories []history, limits []limit, b bound, timeout, allowance time.Duration, zero int64) []string {
+	var stalls []span
 	for _, h := range histories {
 		r.count(h, timeout, allowance)
+		stalls = append(stalls, h.stalls...)
 	}
 	var evidence []string
 	for key, calls := range byKey(histories, len(limits)) {
-		over, most := overAdmitted(calls, limits[key]), b(calls, limits[key])
+		over, most := overAdmitted(calls, limits[key]), b(calls, limits[key])+excused(calls, stalls, timeout)
 		r.overAll += over.by
 		if cmp.Or(cmp.Compare(max(0, over.by-most), max(0, r.over-r.bound)), cmp.Compare(over.by, r.over)) > 0 {
 			r.over, r.bound = over.by, most
