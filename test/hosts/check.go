@@ -96,7 +96,7 @@ func late(h history, timeout, allowance time.Duration) lateness {
 		if c.outcome == open {
 			continue
 		}
-		took := time.Duration(c.end-c.at) - stalled(c, h.stalls)
+		took := time.Duration(c.end-c.at) - stalled(span{c.at, c.end}, h.stalls)
 		l.worst = max(l.worst, took)
 		if took > timeout+allowance {
 			l.calls++
@@ -107,19 +107,21 @@ func late(h history, timeout, allowance time.Duration) lateness {
 
 // excused is how many calls of one key were admitted without its holder while other
 // programs kept the processors for so long that nobody could have answered in time:
-// these go by local shares, on top of what the holder admits. Of the timeout a
-// quarter is enough, since each replica on the way waits for the next.
+// these go by local shares, on top of what the holder admits. What a call waits for
+// may have been held up before the call, so the time of one timeout before it counts
+// too. A quarter of the timeout is enough, since each replica on the way waits for
+// the next.
 func excused(calls []call, stalls []span, timeout time.Duration) int64 {
 	return int64(len(where(calls, func(c call) bool {
-		return c.outcome == allowed && c.degraded && stalled(c, stalls) >= timeout/4
+		return c.outcome == allowed && c.degraded && stalled(span{c.at - int64(timeout), c.end}, stalls) >= timeout/4
 	})))
 }
 
-// stalled is for how long processes stood still during a call, all together.
-func stalled(c call, stalls []span) time.Duration {
+// stalled is for how long processes stood still within s, all together.
+func stalled(s span, stalls []span) time.Duration {
 	sum := int64(0)
-	for _, s := range stalls {
-		sum += max(0, min(s.to, c.end)-max(s.from, c.at))
+	for _, o := range stalls {
+		sum += max(0, min(s.to, o.to)-max(s.from, o.from))
 	}
 	return time.Duration(sum)
 }

@@ -213,18 +213,20 @@ func TestLateLeavesStallsOut(t *testing.T) {
 }
 
 func TestExcusedByStalls(t *testing.T) {
+	const timeout = 48 * time.Millisecond
 	stalls := []span{{0, 5 * ms}, {2 * ms, 9 * ms}} // of two processes
 	for _, tt := range []struct {
 		call call
 		want int64
 	}{
 		{call{at: 0, end: 20 * ms, outcome: allowed, degraded: true}, 1},
-		{call{at: 1, end: 20 * ms, outcome: allowed, degraded: true}, 0},
+		{call{at: 0, end: 9*ms - 1, outcome: allowed, degraded: true}, 0},
+		{call{at: 48 * ms, end: 60 * ms, outcome: allowed, degraded: true}, 1}, // just after
+		{call{at: 48*ms + 1, end: 60 * ms, outcome: allowed, degraded: true}, 0},
 		{call{at: 0, end: 20 * ms, outcome: allowed}, 0},
 		{call{at: 0, end: 20 * ms, outcome: refused, degraded: true}, 0},
-		{call{at: 9 * ms, end: 20 * ms, outcome: allowed, degraded: true}, 0},
 	} {
-		if got := excused([]call{tt.call}, stalls, 48*time.Millisecond); got != tt.want {
+		if got := excused([]call{tt.call}, stalls, timeout); got != tt.want {
 			t.Errorf("%+v: excused %d, want %d", tt.call, got, tt.want)
 		}
 	}

@@ -15,6 +15,7 @@ type row struct {
 	calls, admitted int
 	over, bound     int64 // of the key that exceeds its bound most, else of the one over-admitted most
 	overAll         int64 // of all keys together
+	excused         int64 // calls that may be part of it, since the machine stood still; in bound too
 	lost            int64 // tokens of all keys that nobody got
 	late            lateness
 	errors          int
@@ -60,7 +61,7 @@ func (r row) String() string {
 	for i, cell := range r.cells() {
 		parts = append(parts, columns()[i]+": "+cell)
 	}
-	return strings.Join(parts, "; ")
+	return fmt.Sprintf("%s; admitted while the machine stood still: %d", strings.Join(parts, "; "), r.excused)
 }
 
 // bound is how much of one key may be over-admitted.
@@ -77,7 +78,9 @@ func (r *row) judge(histories []history, limits []limit, b bound, timeout, allow
 	}
 	var evidence []string
 	for key, calls := range byKey(histories, len(limits)) {
-		over, most := overAdmitted(calls, limits[key]), b(calls, limits[key])+excused(calls, stalls, timeout)
+		excuse := excused(calls, stalls, timeout)
+		over, most := overAdmitted(calls, limits[key]), b(calls, limits[key])+excuse
+		r.excused += excuse
 		r.overAll += over.by
 		if cmp.Or(cmp.Compare(max(0, over.by-most), max(0, r.over-r.bound)), cmp.Compare(over.by, r.over)) > 0 {
 			r.over, r.bound = over.by, most
