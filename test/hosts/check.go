@@ -83,8 +83,9 @@ func missing(c call, charged []call, l limit) int64 {
 
 // lateness is what calls took beyond their deadline.
 type lateness struct {
-	calls int
-	worst time.Duration // of all calls, from call to answer, without stalls
+	calls   int
+	worst   time.Duration // of all calls, from call to answer, without stalls
+	slowest call          // the one that took so long
 }
 
 // late counts the calls of one process that took longer than timeout, after taking
@@ -97,7 +98,9 @@ func late(h history, timeout, allowance time.Duration) lateness {
 			continue
 		}
 		took := time.Duration(c.end-c.at) - stalled(span{c.at, c.end}, h.stalls)
-		l.worst = max(l.worst, took)
+		if took > l.worst {
+			l.worst, l.slowest = took, c
+		}
 		if took > timeout+allowance {
 			l.calls++
 		}

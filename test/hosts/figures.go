@@ -71,12 +71,16 @@ type bound func(calls []call, l limit) int64
 // may take timeout, and allowance beyond that unnoticed. It returns the evidence
 // against them, in words, with times since zero.
 func (r *row) judge(histories []history, limits []limit, b bound, timeout, allowance time.Duration, zero int64) []string {
+	var evidence []string
 	var stalls []span
 	for _, h := range histories {
-		r.count(h, timeout, allowance)
+		if l := r.count(h, timeout, allowance); l.calls > 0 {
+			c := l.slowest
+			evidence = append(evidence, fmt.Sprintf("%d calls of a process took longer than %v + %v; the slowest %v: key %d, %s",
+				l.calls, timeout, allowance, l.worst, c.key, describe([]call{c}, span{c.at, c.end}, zero)))
+		}
 		stalls = append(stalls, h.stalls...)
 	}
-	var evidence []string
 	for key, calls := range byKey(histories, len(limits)) {
 		excuse := excused(calls, stalls, timeout)
 		over, most := overAdmitted(calls, limits[key]), b(calls, limits[key])+excuse
@@ -96,8 +100,9 @@ func (r *row) judge(histories []history, limits []limit, b bound, timeout, allow
 	return evidence
 }
 
-// count adds what needs no comparison with other processes.
-func (r *row) count(h history, timeout, allowance time.Duration) {
+// count adds what needs no comparison with other processes, and returns which calls
+// were late.
+func (r *row) count(h history, timeout, allowance time.Duration) lateness {
 	l := late(h, timeout, allowance)
 	r.late.calls += l.calls
 	r.late.worst = max(r.late.worst, l.worst)
@@ -113,6 +118,7 @@ func (r *row) count(h history, timeout, allowance time.Duration) {
 			r.degraded++
 		}
 	}
+	return l
 }
 
 // describe says who asked in an interval, and what the answers were.

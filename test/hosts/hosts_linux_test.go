@@ -138,9 +138,6 @@ func (l *lab) judge(b bound) {
 	if len(evidence) > 20 {
 		l.Errorf("and %d more", len(evidence)-20)
 	}
-	if r.late.calls > 0 {
-		l.Errorf("%d calls took longer than %v + %v; the slowest %v", r.late.calls, timeout, allowance, r.late.worst)
-	}
 	if r.errors > 0 {
 		l.Errorf("%d calls failed", r.errors)
 	}
