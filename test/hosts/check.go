@@ -47,13 +47,14 @@ func overAdmitted(calls []call, l limit) excess {
 // A refusal needs an instant s before its end since which burst + rate·(time since s)
 // was used up, and what the best such instant leaves is missing. Whoever might have
 // been charged counts: a call with no known end, with an error, or decided by others
-// than the holder.
-func shortage(calls []call, l limit) (most int64, c call) {
+// than the holder. The refill of travel is not missed: a bucket that moves comes with
+// the time until it is full, and loses the time it was on the way.
+func shortage(calls []call, l limit, travel time.Duration) (most int64, c call) {
 	charged := where(calls, func(c call) bool { return c.outcome != refused || c.degraded })
 	slices.SortFunc(charged, func(a, b call) int { return cmp.Compare(b.end, a.end) }) // latest first
 	for _, r := range calls {
 		if r.outcome == refused && !r.degraded {
-			if n := missing(r, charged, l); n > most {
+			if n := missing(r, charged, l, travel); n > most {
 				most, c = n, r
 			}
 		}
@@ -64,7 +65,7 @@ func shortage(calls []call, l limit) (most int64, c call) {
 // missing is the shortage that one refusal shows. Only the ends of charged calls come
 // into question for s: between two of them nothing grows but the refill. If not even
 // the first had happened, the bucket was full.
-func missing(c call, charged []call, l limit) int64 {
+func missing(c call, charged []call, l limit, travel time.Duration) int64 {
 	per := int64(l.per)
 	used := int64(1) // what the refused call wanted
 	least := l.burst*per - used*per
@@ -73,7 +74,7 @@ func missing(c call, charged []call, l limit) int64 {
 			continue
 		}
 		used++
-		least = min(least, (l.burst-used)*per+max(0, c.at-other.end)*l.count)
+		least = min(least, (l.burst-used)*per+max(0, c.at-other.end-int64(travel))*l.count)
 		if least < 0 {
 			return 0
 		}

@@ -126,7 +126,7 @@ func TestCheckerTellsRightFromWrong(t *testing.T) {
 				tt.run(s)
 				s.rand.Shuffle(len(s.calls), func(i, j int) { s.calls[i], s.calls[j] = s.calls[j], s.calls[i] })
 				over := overAdmitted(s.calls, l).by
-				lost, _ := shortage(s.calls, l)
+				lost, _ := shortage(s.calls, l, 0)
 				if over > 0 != tt.over || lost > 0 != tt.lost {
 					t.Fatalf("seed %d: %d over-admitted, %d lost", seed, over, lost)
 				}
@@ -155,24 +155,26 @@ func TestCheckerIsExact(t *testing.T) {
 	second := int64(time.Second)
 	for _, tt := range []struct {
 		calls      []call
+		travel     time.Duration
 		over, lost int64
 	}{
-		{[]call{at(0, 5, allowed), at(6, second, allowed)}, 0, 0}, // at 0 and a second later
-		{[]call{at(0, 5, allowed), at(6, second-1, allowed)}, 1, 0},
-		{[]call{at(0, 5, allowed), at(second+4, second+9, refused)}, 0, 0}, // at 5 and less than a second later
-		{[]call{at(0, 5, allowed), at(second+5, second+9, refused)}, 0, 1},
-		{[]call{at(0, 5, failed), at(6, 7, refused)}, 0, 0}, // may have been charged
-		{[]call{at(0, 5, open), at(6, 7, refused)}, 0, 0},
-		{[]call{at(0, 5, refused), at(6, 7, refused)}, 0, 1},
-		{[]call{at(8, 9, allowed), at(6, 7, refused)}, 0, 1}, // charged later
+		{[]call{at(0, 5, allowed), at(6, second, allowed)}, 0, 0, 0}, // at 0 and a second later
+		{[]call{at(0, 5, allowed), at(6, second-1, allowed)}, 0, 1, 0},
+		{[]call{at(0, 5, allowed), at(second+4, second+9, refused)}, 0, 0, 0}, // at 5 and less than a second later
+		{[]call{at(0, 5, allowed), at(second+5, second+9, refused)}, 0, 0, 1},
+		{[]call{at(0, 5, allowed), at(second+5, second+9, refused)}, 1, 0, 0},
+		{[]call{at(0, 5, failed), at(6, 7, refused)}, 0, 0, 0}, // may have been charged
+		{[]call{at(0, 5, open), at(6, 7, refused)}, 0, 0, 0},
+		{[]call{at(0, 5, refused), at(6, 7, refused)}, 0, 0, 1},
+		{[]call{at(8, 9, allowed), at(6, 7, refused)}, 0, 0, 1}, // charged later
 	} {
 		over := overAdmitted(tt.calls, l).by
-		if lost, _ := shortage(tt.calls, l); over != tt.over || lost != tt.lost {
+		if lost, _ := shortage(tt.calls, l, tt.travel); over != tt.over || lost != tt.lost {
 			t.Errorf("%+v: %d over-admitted, %d lost; want %d and %d", tt.calls, over, lost, tt.over, tt.lost)
 		}
 	}
 	nothing := limit{count: 0, per: time.Second}
-	if lost, _ := shortage([]call{at(0, 1, refused)}, nothing); lost != 0 {
+	if lost, _ := shortage([]call{at(0, 1, refused)}, nothing, 0); lost != 0 {
 		t.Error("a limit of nothing refuses everything")
 	}
 }
@@ -187,7 +189,7 @@ func TestShortageCounts(t *testing.T) {
 		for now := int64(0); now < 5000*ms; now += 20 * ms {
 			s.add(now, b.take(now, 1))
 		}
-		got, c := shortage(s.calls, l)
+		got, c := shortage(s.calls, l, 0)
 		if got != lost || got > 0 && c.outcome != refused {
 			t.Errorf("%d lost: found %d at %+v", lost, got, c)
 		}

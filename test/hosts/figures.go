@@ -64,6 +64,9 @@ func (r row) String() string {
 	return fmt.Sprintf("%s; admitted while the machine stood still: %d", strings.Join(parts, "; "), r.excused)
 }
 
+// travel is for how long a bucket may have been on its way altogether.
+const travel = 40 * time.Millisecond
+
 // bound is how much of one key may be over-admitted.
 type bound func(calls []call, l limit) int64
 
@@ -92,7 +95,7 @@ func (r *row) judge(histories []history, limits []limit, b bound, timeout, allow
 		if over.by > most {
 			evidence = append(evidence, fmt.Sprintf("key %d over-admitted by %d, at most %d are promised: %s", key, over.by, most, describe(calls, over.span, zero)))
 		}
-		if lost, c := shortage(calls, limits[key]); lost > 0 {
+		if lost, c := shortage(calls, limits[key], travel); lost > 0 {
 			r.lost += lost
 			evidence = append(evidence, fmt.Sprintf("key %d refused though %d tokens were left: %s", key, lost, describe([]call{c}, span{c.at, c.end}, zero)))
 		}
