@@ -90,15 +90,18 @@ type lateness struct {
 }
 
 // late counts the calls of one process that took longer than timeout, after taking
-// off the time for which the process stood still. allowance is for the waits that
-// are too short to be noticed as stalls.
-func late(h history, timeout, allowance time.Duration) lateness {
+// off the time for which processes stood still, this one or those that it waited
+// for. allowance is for the waits that are too short to be noticed as stalls.
+func late(calls []call, stalls []span, timeout, allowance time.Duration) lateness {
 	var l lateness
-	for _, c := range h.calls {
+	for _, c := range calls {
 		if c.outcome == open {
 			continue
 		}
-		took := time.Duration(c.end-c.at) - stalled(span{c.at, c.end}, h.stalls)
+		took := time.Duration(c.end - c.at)
+		if took > min(timeout, l.worst) { // or else it doesn't matter
+			took -= stalled(span{c.at, c.end}, stalls)
+		}
 		if took > l.worst {
 			l.worst, l.slowest = took, c
 		}

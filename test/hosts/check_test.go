@@ -209,7 +209,7 @@ func TestLateLeavesStallsOut(t *testing.T) {
 		stalls: []span{{190 * ms, 210 * ms}, {250 * ms, 280 * ms}, {461 * ms, 900 * ms}},
 	}
 	want := lateness{calls: 2, worst: 61 * time.Millisecond, slowest: h.calls[1]}
-	if got := late(h, timeout, allowance); got != want {
+	if got := late(h.calls, h.stalls, timeout, allowance); got != want {
 		t.Errorf("late is %+v, want %+v", got, want)
 	}
 }

@@ -77,12 +77,14 @@ func (r *row) judge(histories []history, limits []limit, b bound, timeout, allow
 	var evidence []string
 	var stalls []span
 	for _, h := range histories {
-		if l := r.count(h, timeout, allowance); l.calls > 0 {
+		stalls = append(stalls, h.stalls...)
+	}
+	for _, h := range histories {
+		if l := r.count(h, stalls, timeout, allowance); l.calls > 0 {
 			c := l.slowest
 			evidence = append(evidence, fmt.Sprintf("%d calls of a process took longer than %v + %v; the slowest %v: key %d, %s",
 				l.calls, timeout, allowance, l.worst, c.key, describe([]call{c}, span{c.at, c.end}, zero)))
 		}
-		stalls = append(stalls, h.stalls...)
 	}
 	for key, calls := range byKey(histories, len(limits)) {
 		excuse := excused(calls, stalls, timeout)
@@ -105,8 +107,8 @@ func (r *row) judge(histories []history, limits []limit, b bound, timeout, allow
 
 // count adds what needs no comparison with other processes, and returns which calls
 // were late.
-func (r *row) count(h history, timeout, allowance time.Duration) lateness {
-	l := late(h, timeout, allowance)
+func (r *row) count(h history, stalls []span, timeout, allowance time.Duration) lateness {
+	l := late(h.calls, stalls, timeout, allowance)
 	r.late.calls += l.calls
 	r.late.worst = max(r.late.worst, l.worst)
 	r.calls += len(h.calls)
