@@ -23,6 +23,9 @@ type partitions struct {
 	// kept are the boots that hold a token and copy its buckets here, as to their
 	// standby; 0 where there is none.
 	kept [ring.Partitions]atomic.Uint64
+	// copied are the standbys that have acknowledged a whole copy of a partition held
+	// here; 0 if none has. It is for the metrics alone.
+	copied [ring.Partitions]atomic.Uint64
 	// hints are where the tokens of others were last known to be; 0 is unknown.
 	hints [ring.Partitions]atomic.Uint64
 
@@ -129,6 +132,7 @@ func (p *partitions) publish(i int, now int64) {
 		return
 	}
 	p.kept[i].Store(0)
+	p.copied[i].Store(0)
 	p.held[i].Store(max(now, 1))
 	close(p.arrived)
 	p.arrived = make(chan struct{})

@@ -86,6 +86,9 @@ func (r *replicator) review(v *view) {
 			}
 			r.drop[out.to.id] = append(r.drop[out.to.id], out.drop...)
 		case len(out.whole) > 0:
+			for _, p := range out.whole {
+				r.node.parts.copied[p].Store(uint64(out.to.id))
+			}
 			for _, m := range v.members {
 				if m.peer != nil && m.id != out.to.id {
 					r.drop[m.id] = append(r.drop[m.id], out.whole...)
