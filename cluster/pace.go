@@ -8,8 +8,11 @@ import (
 )
 
 const (
-	// claimPause is how long a claim that was turned down waits, ± 50 %.
+	// claimPause is how long a claim that was turned down waits, ± 50 %, and
+	// heldPause where somebody has the token: it comes unasked, and a claim that
+	// meets it on its way has it refused.
 	claimPause = 50 * time.Millisecond
+	heldPause  = time.Second
 	// displacedTime is how long the table must have named another before the token
 	// goes there unasked: after a split both sides may hold it, and ask for nothing.
 	displacedTime = 250 * time.Millisecond

@@ -34,6 +34,7 @@ type partitions struct {
 	pace    [ring.Partitions]pace
 	view    *handoff.View
 	owners  []handoff.Boot        // by partition; nil before the first view
+	former  []handoff.Boot        // who would own what is owned here, and most likely did
 	gone    map[handoff.Boot]gone // boots that have been members
 	calling map[handoff.Boot]bool // who is being called
 	arrived chan struct{}         // closed, and replaced, when tokens have come
@@ -72,6 +73,7 @@ const goneTime = 10 * time.Minute
 
 // see makes v the view by which tokens move.
 func (p *partitions) see(v *view, now int64) {
+	owners, former := v.bootOwners(), v.bootHeirs(p.self)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.remember(v, now)
@@ -83,7 +85,7 @@ func (p *partitions) see(v *view, now int64) {
 		Hash:     v.hash,
 		Departed: p.departed,
 	}
-	p.owners = v.bootOwners()
+	p.owners, p.former = owners, former
 	for i := range p.parts {
 		p.parts[i].ViewChanged(p.view)
 		if self == nil {
