@@ -67,6 +67,7 @@ type plan struct {
 	rate        int // decisions a second, by all replicas together
 	phase       time.Duration
 	json        string
+	profile     string
 }
 
 func parsePlan(args []string) (p plan, err error) {
@@ -76,6 +77,7 @@ func parsePlan(args []string) (p plan, err error) {
 	flags.IntVar(&p.rate, "rate", 10_000, "decisions a `second`, by all replicas together")
 	flags.DurationVar(&p.phase, "phase", 5*time.Second, "how long the load runs before the join, and after the move")
 	flags.StringVar(&p.json, "json", "", "`file` for the report, besides")
+	flags.StringVar(&p.profile, "profile", "", "`directory` for each replica's CPU profile of the move")
 	if err := flags.Parse(args); err != nil {
 		return plan{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"net/rpc"
 	"os"
 	"runtime/debug"
+	"runtime/pprof"
 	"strconv"
 	"sync"
 	"time"
@@ -161,6 +162,19 @@ func (r *Replica) Collect(_ None, _ *None) error {
 	debug.FreeOSMemory()
 	r.memory.restart()
 	return nil
+}
+
+// Profile begins a profile of the CPU in a file, or ends it if that is "".
+func (r *Replica) Profile(file string, _ *None) error {
+	if file == "" {
+		pprof.StopCPUProfile()
+		return nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return pprof.StartCPUProfile(f)
 }
 
 // Status tells how the replica fares.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -112,6 +113,12 @@ func move(ctx context.Context, p plan, r *report, old []*child, newcomer *child)
 	if err := order(old, "Phase", same(None{})); err != nil {
 		return err
 	}
+	if p.profile != "" {
+		profile := func(i int) string { return filepath.Join(p.profile, all[i].name+".cpu") }
+		if err := order(all, "Profile", profile); err != nil {
+			return err
+		}
+	}
 	began := time.Now()
 	if _, err := tell[Opening, string](newcomer, "Open", Opening{newcomer.name, r.seeds}); err != nil {
 		return err
@@ -125,6 +132,9 @@ func move(ctx context.Context, p plan, r *report, old []*child, newcomer *child)
 	}
 	r.Moved = time.Since(began)
 	if r.During, err = memories(all); err != nil {
+		return err
+	}
+	if err := order(all, "Profile", same("")); err != nil {
 		return err
 	}
 	if r.Tallies, err = tallies(all); err != nil {
