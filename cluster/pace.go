@@ -126,5 +126,9 @@ func (p *partitions) force(silent handoff.Boot, now int64) (forced int) {
 	return forced
 }
 
+// inStep is the next of the times, one in each beat, at which claims begin again: so
+// those of many partitions go in one call.
+func inStep(at int64) int64 { return (at/int64(beat) + 1) * int64(beat) }
+
 // jitter spreads a delay by half of it each way.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }

@@ -67,7 +67,7 @@ func (p *partitions) receive(i int, m handoff.Message, now int64) (answer handof
 		if m.Kind == handoff.Held || m.Kind == handoff.Busy {
 			pause = heldPause
 		}
-		pace.claim = now + int64(jitter(pause))
+		pace.claim = inStep(now + int64(jitter(pause)))
 	}
 	if part.State() == handoff.Hold {
 		pace.owed, pace.told = 0, 0
