@@ -68,6 +68,8 @@ func (s *Store) AppendCopy(b []byte, partition int, now int64) (_ []byte, entrie
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	c := copier{store: s, now: now}
+	likely := sh.table.used * shardCount >> partitionBits // a shard has several partitions
+	c.records = make([]byte, 0, (likely+likely/4)*copyRecord)
 	for i := range sh.table.slots {
 		if e := &sh.table.slots[i]; e.live(now) && partitionOf(e.hi) == partition && !c.add(e) {
 			break

@@ -8,8 +8,11 @@ import (
 )
 
 const (
-	// claimPause is how long a claim that was turned down waits, ± 50 %.
+	// claimPause is how long a claim that was turned down waits, ± 50 %, and
+	// heldPause where somebody has the token: it comes unasked, and a claim that
+	// meets it on its way has it refused.
 	claimPause = 50 * time.Millisecond
+	heldPause  = time.Second
 	// displacedTime is how long the table must have named another before the token
 	// goes there unasked: after a split both sides may hold it, and ask for nothing.
 	displacedTime = 250 * time.Millisecond
@@ -122,6 +125,10 @@ func (p *partitions) force(silent handoff.Boot, now int64) (forced int) {
 	p.tally.Forced += int64(forced)
 	return forced
 }
+
+// inStep is the next of the times, one in each beat, at which claims begin again: so
+// those of many partitions go in one call.
+func inStep(at int64) int64 { return (at/int64(beat) + 1) * int64(beat) }
 
 // jitter spreads a delay by half of it each way.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }

@@ -23,6 +23,9 @@ type partitions struct {
 	// kept are the boots that hold a token and copy its buckets here, as to their
 	// standby; 0 where there is none.
 	kept [ring.Partitions]atomic.Uint64
+	// copied are the standbys that have acknowledged a whole copy of a partition held
+	// here; 0 if none has. It is for the metrics alone.
+	copied [ring.Partitions]atomic.Uint64
 	// hints are where the tokens of others were last known to be; 0 is unknown.
 	hints [ring.Partitions]atomic.Uint64
 
@@ -31,6 +34,7 @@ type partitions struct {
 	pace    [ring.Partitions]pace
 	view    *handoff.View
 	owners  []handoff.Boot        // by partition; nil before the first view
+	former  []handoff.Boot        // who would own what is owned here, and most likely did
 	gone    map[handoff.Boot]gone // boots that have been members
 	calling map[handoff.Boot]bool // who is being called
 	arrived chan struct{}         // closed, and replaced, when tokens have come
@@ -69,6 +73,7 @@ const goneTime = 10 * time.Minute
 
 // see makes v the view by which tokens move.
 func (p *partitions) see(v *view, now int64) {
+	owners, former := v.bootOwners(), v.bootHeirs(p.self)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.remember(v, now)
@@ -80,7 +85,7 @@ func (p *partitions) see(v *view, now int64) {
 		Hash:     v.hash,
 		Departed: p.departed,
 	}
-	p.owners = v.bootOwners()
+	p.owners, p.former = owners, former
 	for i := range p.parts {
 		p.parts[i].ViewChanged(p.view)
 		if self == nil {
@@ -129,6 +134,7 @@ func (p *partitions) publish(i int, now int64) {
 		return
 	}
 	p.kept[i].Store(0)
+	p.copied[i].Store(0)
 	p.held[i].Store(max(now, 1))
 	close(p.arrived)
 	p.arrived = make(chan struct{})

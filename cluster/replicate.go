@@ -15,7 +15,9 @@ import (
 const (
 	// replicateEvery bounds what a crash can lose: what was admitted since.
 	replicateEvery = 100 * time.Millisecond
-	// batchesAtOnce bounds the memory of what is under way to one standby.
+	// copyBatch ends a batch of copies, and batchesAtOnce bounds them in a round: so
+	// whole partitions go at 20 MB/s to a standby, and hits hardly notice.
+	copyBatch     = 256 << 10
 	batchesAtOnce = 8
 )
 
@@ -25,7 +27,7 @@ const (
 type replicator struct {
 	node *Node
 	full [ring.Partitions]handoff.Boot // the standby to which the whole partition went
-	out  map[handoff.Boot]*outgoing    // of this round
+	out  map[handoff.Boot]*outgoing    // what is to go, when the last round's has arrived
 	drop map[handoff.Boot][]int        // who is yet to forget what
 
 	mu    sync.Mutex
@@ -46,7 +48,7 @@ type outgoing struct {
 // replicate sends what has changed every 100 ms, and a whole partition when its
 // standby is new.
 func (n *Node) replicate(ctx context.Context) {
-	r := replicator{node: n, busy: map[handoff.Boot]bool{}, drop: map[handoff.Boot][]int{}}
+	r := replicator{node: n, out: map[handoff.Boot]*outgoing{}, busy: map[handoff.Boot]bool{}, drop: map[handoff.Boot][]int{}}
 	ticker := time.NewTicker(replicateEvery)
 	defer ticker.Stop()
 	for {
@@ -61,13 +63,15 @@ func (n *Node) replicate(ctx context.Context) {
 
 func (r *replicator) round(ctx context.Context) {
 	v, now := r.node.view.Load(), r.node.now()
-	r.out = map[handoff.Boot]*outgoing{}
 	r.review(v)
 	r.collectWhole(v, now)
 	r.collectChanges(v, now)
 	r.collectDrops(v)
-	for _, out := range r.out {
-		r.send(ctx, out)
+	for b, out := range r.out {
+		if !r.isBusy(b) {
+			delete(r.out, b)
+			r.send(ctx, out)
+		}
 	}
 }
 
@@ -86,6 +90,9 @@ func (r *replicator) review(v *view) {
 			}
 			r.drop[out.to.id] = append(r.drop[out.to.id], out.drop...)
 		case len(out.whole) > 0:
+			for _, p := range out.whole {
+				r.node.parts.copied[p].Store(uint64(out.to.id))
+			}
 			for _, m := range v.members {
 				if m.peer != nil && m.id != out.to.id {
 					r.drop[m.id] = append(r.drop[m.id], out.whole...)
@@ -113,10 +120,15 @@ func (r *replicator) collectWhole(v *view, now int64) {
 	}
 }
 
-// free reports whether more may be sent to a standby.
+// free reports whether more whole partitions may be sent to a standby.
 func (r *replicator) free(m *member) bool {
+	return m.peer != nil && m.alive() && !r.isBusy(m.id) && !r.isFull(m)
+}
+
+// isFull reports whether so much waits to go to a standby that no more should.
+func (r *replicator) isFull(m *member) bool {
 	out := r.out[m.id]
-	return m.peer != nil && m.alive() && !r.isBusy(m.id) && (out == nil || len(out.batches) < batchesAtOnce)
+	return out != nil && len(out.batches) >= batchesAtOnce
 }
 
 // collectChanges adds what has changed in the partitions that the standby knows.
@@ -129,7 +141,7 @@ func (r *replicator) collectChanges(v *view, now int64) {
 			standby := v.standby(p)
 			switch {
 			case standby == nil || r.full[p] != standby.id: // it needs the whole
-			case r.isBusy(standby.id):
+			case r.isFull(standby): // it needs the whole later
 				r.full[p] = 0
 			default:
 				out := r.add(standby, p, changes)
@@ -168,7 +180,7 @@ func (r *replicator) add(to *member, partition int, copied []byte) *outgoing {
 		r.out[to.id] = out
 	}
 	last := len(out.batches) - 1
-	if last < 0 || len(out.batches[last]) > fullBatch {
+	if last < 0 || len(out.batches[last]) > copyBatch {
 		out.batches = append(out.batches, nil)
 		last++
 	}
