@@ -205,7 +205,7 @@ func (r *replica) memberNames() []string {
 // keyOf returns a key that the replica owns in its own view: another for each n.
 func (r *replica) keyOf(rule *bucket.Rule, n int) string {
 	for i := 0; ; i++ {
-		key := fmt.Sprint("key ", i)
+		key := fmt.Sprint(rule.Name(), " ", i) // unique among rules as well
 		if r.Owner(rule, key) != r.Name() {
 			continue
 		}

@@ -117,6 +117,16 @@ func between(since, until time.Time) func(answer) bool {
 	return func(a answer) bool { return !a.sent.Before(since) && a.sent.Add(a.took).Before(until) }
 }
 
+// before matches calls that began before that time.
+func before(t time.Time) func(answer) bool {
+	return func(a answer) bool { return a.sent.Before(t) }
+}
+
+// endedSince matches calls that returned at that time or later.
+func endedSince(t time.Time) func(answer) bool {
+	return func(a answer) bool { return !a.sent.Add(a.took).Before(t) }
+}
+
 func since(t time.Time) func(answer) bool {
 	return func(a answer) bool { return !a.sent.Before(t) }
 }
