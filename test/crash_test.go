@@ -73,7 +73,7 @@ func anOwnerDies(f *fleet, end func(*simnet.Host)) {
 		// What the standby and the next owner admit is short of what was admitted
 		// since the last copy.
 		byHeir := all.where(func(a answer) bool { return a.sent.Before(died) || a.sent.After(died.Add(silentTime)) })
-		byHeir.check(f, []question{q}, lost, 1)
+		byHeir.checkOver(f, []question{q}, lost)
 		// The policy decides in between alone.
 		switch q.rule.FailurePolicy() {
 		case bucket.LocalShare:

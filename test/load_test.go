@@ -148,23 +148,37 @@ func (as answers) of(key string, l bucket.Limit) history {
 	return h
 }
 
-// check fails the test where more tokens too many passed than over, or where a
-// refusal lacks more of a reason than under tokens. The questions are about token
-// buckets of one limit.
+// check is checkOver and checkUnder.
 func (as answers) check(f *fleet, qs []question, over, under int64) {
 	f.Helper()
+	as.checkOver(f, qs, over)
+	as.checkUnder(f, qs, under)
+}
+
+// checkOver fails the test where more tokens too many passed than over. The questions
+// are about token buckets of one limit.
+func (as answers) checkOver(f *fleet, qs []question, over int64) {
+	f.Helper()
 	for _, q := range qs {
-		limit := q.rule.Limits()[0]
-		h := as.of(q.key, limit)
+		h := as.of(q.key, q.rule.Limits()[0])
 		if len(h.calls) == 0 {
 			f.Errorf("nothing was asked about %q", q.key)
 		}
 		if tokens, t := h.over(); tokens > over {
-			f.Errorf("%d tokens of %q too many, within %v; at most %d beyond %v may pass", tokens, q.key, t, over, limit)
+			f.Errorf("%d tokens of %q too many, within %v; at most %d beyond %v may pass", tokens, q.key, t, over, h.limit)
 		}
+	}
+}
+
+// checkUnder fails the test where a refusal lacks more of a reason than under tokens.
+// All that was ever asked must be among the answers.
+func (as answers) checkUnder(f *fleet, qs []question, under int64) {
+	f.Helper()
+	for _, q := range qs {
+		h := as.of(q.key, q.rule.Limits()[0])
 		if tokens, c := h.under(); tokens > under {
 			f.Errorf("%q was refused %v after the beginning, for %v, though %d tokens more might have passed of %v; at most %d may be missing",
-				q.key, time.Duration(c.began), time.Duration(c.ended-c.began), tokens, limit, under)
+				q.key, time.Duration(c.began), time.Duration(c.ended-c.began), tokens, h.limit, under)
 		}
 	}
 }
