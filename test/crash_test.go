@@ -1,6 +1,7 @@
 package test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -16,6 +17,8 @@ const (
 	silentTime = 400 * time.Millisecond
 	// claimTime is how long the next owner may take to hold what the dead one held.
 	claimTime = 500 * time.Millisecond
+	// forceTime is how long a claim waits for one who never answers.
+	forceTime = 2 * time.Second
 	// replicateTime is how old what the standby knows may be.
 	replicateTime = 100*time.Millisecond + 10*roundTrip
 )
@@ -92,5 +95,68 @@ func anOwnerDies(f *fleet, end func(*simnet.Host)) {
 				f.Errorf("%s had only %d answers for %q after the end", r.Name(), n, q.key)
 			}
 		}
+	}
+}
+
+// A holder and whoever has its copy crash at once, or all replicas are restarted:
+// nothing is kept on disk, so limits begin anew, once.
+func TestTooManyCrashAtOnce(t *testing.T) {
+	const burst = 10
+	for _, tt := range []struct {
+		name  string
+		crash int
+		again bool
+	}{{"two of four", 2, false}, {"two of four, which return at once", 2, true}, {"all", 4, true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			story(t, func(f *fleet) {
+				f.start(4)
+				f.ready(formTime, f.replicas...)
+				keys := f.exhaust(150)
+				time.Sleep(3 * replicateTime)
+				victims := slices.Clone(f.replicas[4-tt.crash:])
+				lost := map[string]bool{}
+				for _, key := range keys.keys {
+					lost[key] = slices.ContainsFunc(victims, func(r *replica) bool { return r.Name() == f.replicas[0].Owner(keys.rule, key) })
+				}
+				for _, r := range victims {
+					r.kill()
+				}
+				survivors := f.but(victims...)
+				for _, r := range victims {
+					if !tt.again {
+						break
+					}
+					r.host.Restart()
+					f.replace(r, r.host)
+					survivors = append(survivors, f.replicas[slices.IndexFunc(f.replicas, func(n *replica) bool { return n.Name() == r.Name() })])
+				}
+				f.ready(formTime+detectTime+forceTime, survivors...)
+				anew := 0
+				for i, key := range keys.keys {
+					more := 0
+					for range burst + 1 {
+						d := survivors[i%len(survivors)].ask(keys.rule, key, 1)
+						if d.Degraded {
+							t.Fatalf("%q: %+v", key, d)
+						}
+						if d.Allowed {
+							more++
+						}
+					}
+					switch {
+					case more > 0 && !lost[key]:
+						t.Errorf("%d more of %q, whose holder lives", more, key)
+					case more != 0 && more != burst:
+						t.Errorf("%d more of %q; all or nothing is lost", more, key)
+					case more > 0:
+						anew++
+					}
+				}
+				t.Logf("%d of %d keys have begun anew", anew, len(keys.keys))
+				if anew == 0 || tt.crash == 4 && anew < len(keys.keys) || tt.crash == 2 && anew > len(keys.keys)*2/5 {
+					t.Errorf("%d of %d keys have begun anew", anew, len(keys.keys))
+				}
+			})
+		})
 	}
 }
