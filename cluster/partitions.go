@@ -25,6 +25,9 @@ type partitions struct {
 	kept [ring.Partitions]atomic.Uint64
 	// hints are where the tokens of others were last known to be; 0 is unknown.
 	hints [ring.Partitions]atomic.Uint64
+	// former are the boots that the table named before it changed, until a hit has
+	// found the token where it names now; 0 is none. They know where it has gone.
+	former [ring.Partitions]atomic.Uint64
 
 	mu      sync.Mutex
 	parts   [ring.Partitions]handoff.Part
@@ -80,8 +83,12 @@ func (p *partitions) see(v *view, now int64) {
 		Hash:     v.hash,
 		Departed: p.departed,
 	}
+	was := p.owners
 	p.owners = v.bootOwners()
 	for i := range p.parts {
+		if was != nil && was[i] != p.owners[i] && (p.former[i].Load() == 0 || p.departed(handoff.Boot(p.former[i].Load()))) {
+			p.former[i].Store(uint64(was[i]))
+		}
 		p.parts[i].ViewChanged(p.view)
 		if self == nil {
 			p.parts[i].Doubt()
