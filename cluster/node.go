@@ -245,8 +245,11 @@ func (n *Node) Close(ctx context.Context) error {
 		if n.gossip != nil {
 			n.left = n.leave(ctx)
 		}
-		n.cancel()
 		n.closed.Store(true)
+		if n.gossip != nil {
+			sleep(ctx, n.config.HitTimeout) // until the calls that are under way have been answered
+		}
+		n.cancel()
 		n.shut()
 	})
 	return n.left
