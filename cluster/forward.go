@@ -88,9 +88,16 @@ func (n *Node) askHolder(h transport.Hit, now, until int64) (_ bucket.Verdict, _
 				return bucket.Verdict{}, sentHit{target, answer.Number}, false
 			}
 			if !answer.NotHeld {
+				n.found(partition(h), target)
 				return answer.Verdict, sentHit{}, true
 			}
-			next := n.view.Load().reach(handoff.Boot(answer.Hint))
+			next := n.next(partition(h), handoff.Boot(answer.Hint))
+			if next == nil && answer.Hint != 0 { // a newcomer of whom this node hasn't heard
+				newcomer := sentHit{to: &member{id: handoff.Boot(answer.Hint)}}
+				if verdict, ok := n.relay(target, newcomer, h, until); ok {
+					return verdict, sentHit{}, true
+				}
+			}
 			if next != nil && next != target && hints < maxHints {
 				target, hints, now = next, hints+1, n.now()
 				continue
@@ -101,6 +108,27 @@ func (n *Node) askHolder(h transport.Hit, now, until int64) (_ bucket.Verdict, _
 		target, now = n.holder(n.view.Load(), partition(h)), n.now()
 	}
 	return bucket.Verdict{}, sentHit{}, false
+}
+
+// next is whom to ask after one who gave this hint, or nil: without a hint, whoever
+// the table named before it changed, as that one knows where the token went.
+func (n *Node) next(partition int, hint handoff.Boot) *member {
+	v := n.view.Load()
+	if hint != 0 {
+		return v.reach(hint)
+	}
+	if m := v.reach(handoff.Boot(n.parts.former[partition].Load())); m != nil && m.peer != nil {
+		return m
+	}
+	return nil
+}
+
+// found notes that a member had the token.
+func (n *Node) found(partition int, m *member) {
+	former := &n.parts.former[partition]
+	if former.Load() != 0 && m == n.view.Load().owner(partition) {
+		former.Store(0)
+	}
 }
 
 // await waits until a token has come here, or the time until.

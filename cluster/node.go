@@ -254,8 +254,11 @@ func (n *Node) Close(ctx context.Context) error {
 		if n.gossip != nil {
 			n.left = n.leave(ctx)
 		}
-		n.cancel()
 		n.closed.Store(true)
+		if n.gossip != nil {
+			sleep(ctx, min(n.config.HitTimeout, maxLinger)) // until the calls that are under way have been answered
+		}
+		n.cancel()
 		n.shut()
 	})
 	return n.left

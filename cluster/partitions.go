@@ -28,13 +28,16 @@ type partitions struct {
 	copied [ring.Partitions]atomic.Uint64
 	// hints are where the tokens of others were last known to be; 0 is unknown.
 	hints [ring.Partitions]atomic.Uint64
+	// former are the boots that the table named before it changed, until a hit has
+	// found the token where it names now; 0 is none. They know where it has gone.
+	former [ring.Partitions]atomic.Uint64
 
 	mu      sync.Mutex
 	parts   [ring.Partitions]handoff.Part
 	pace    [ring.Partitions]pace
 	view    *handoff.View
 	owners  []handoff.Boot        // by partition; nil before the first view
-	former  []handoff.Boot        // who would own what is owned here, and most likely did
+	heirs   []handoff.Boot        // who would own what is owned here, and most likely did
 	gone    map[handoff.Boot]gone // boots that have been members
 	calling map[handoff.Boot]bool // who is being called
 	arrived chan struct{}         // closed, and replaced, when tokens have come
@@ -73,7 +76,7 @@ const goneTime = 10 * time.Minute
 
 // see makes v the view by which tokens move.
 func (p *partitions) see(v *view, now int64) {
-	owners, former := v.bootOwners(), v.bootHeirs(p.self)
+	owners, heirs := v.bootOwners(), v.bootHeirs(p.self)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.remember(v, now)
@@ -85,8 +88,12 @@ func (p *partitions) see(v *view, now int64) {
 		Hash:     v.hash,
 		Departed: p.departed,
 	}
-	p.owners, p.former = owners, former
+	was := p.owners
+	p.owners, p.heirs = owners, heirs
 	for i := range p.parts {
+		if was != nil && was[i] != p.owners[i] && (p.former[i].Load() == 0 || p.departed(handoff.Boot(p.former[i].Load()))) {
+			p.former[i].Store(uint64(was[i]))
+		}
 		p.parts[i].ViewChanged(p.view)
 		if self == nil {
 			p.parts[i].Doubt()

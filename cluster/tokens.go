@@ -18,7 +18,7 @@ func (p *partitions) message(i int, b handoff.Boot) (handoff.Message, bool) {
 // most likely has the token, and then the others needn't send what copies they have.
 // p.mu is held.
 func (p *partitions) isTurn(i int, b handoff.Boot) bool {
-	first := p.former[i]
+	first := p.heirs[i]
 	if first == 0 || first == b {
 		return true
 	}
