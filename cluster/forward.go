@@ -43,16 +43,18 @@ func (n *Node) forward(h transport.Hit, now, expire int64) bucket.Verdict {
 	}
 	if !ok {
 		n.counters.byPolicy.Add(1)
-		verdict = n.degrade(h, n.now(), len(n.view.Load().members))
+		verdict = n.degrade(h, sent.moving, n.now(), len(n.view.Load().members))
 	}
 	return verdict
 }
 
 // sentHit says to whom a hit was sent in vain. It may have been debited there,
-// unless the number is 0.
+// unless the number is 0. moving says instead that nobody was silent, but the token
+// of its partition was on its way.
 type sentHit struct {
 	to     *member
 	number uint64
+	moving bool
 }
 
 // holder is the member that a hit should go to, as far as is known here: the last
@@ -76,51 +78,60 @@ func (n *Node) holder(v *view, partition int) *member {
 // token is on its way the hit waits for it.
 func (n *Node) askHolder(h transport.Hit, now, until int64) (_ bucket.Verdict, _ sentHit, ok bool) {
 	target, hints, pause := n.holder(n.view.Load(), partition(h)), 0, tokenPause
-	for now < until {
+	moving := now < until
+	for ; now < until; now = n.now() {
 		if target.peer == nil {
 			if verdict, ok := n.decideHere(h, now); ok {
 				return verdict, sentHit{}, true
 			}
-			n.await(until)
-		} else {
-			answer, err := target.peer.Ask(h, until)
-			if err != nil {
-				return bucket.Verdict{}, sentHit{target, answer.Number}, false
-			}
-			if !answer.NotHeld {
-				n.found(partition(h), target)
-				return answer.Verdict, sentHit{}, true
-			}
-			next := n.next(partition(h), handoff.Boot(answer.Hint))
-			if next == nil && answer.Hint != 0 { // a newcomer of whom this node hasn't heard
-				newcomer := sentHit{to: &member{id: handoff.Boot(answer.Hint)}}
-				if verdict, ok := n.relay(target, newcomer, h, until); ok {
-					return verdict, sentHit{}, true
-				}
-			}
-			if next != nil && next != target && hints < maxHints {
-				target, hints, now = next, hints+1, n.now()
-				continue
-			}
 			n.await(min(until, n.now()+int64(pause)))
-			pause *= 2
+			target, pause = n.holder(n.view.Load(), partition(h)), 2*pause
+			continue
 		}
-		target, now = n.holder(n.view.Load(), partition(h)), n.now()
+		answer, err := target.peer.Ask(h, until)
+		if err != nil {
+			return bucket.Verdict{}, sentHit{to: target, number: answer.Number}, false
+		}
+		if !answer.NotHeld {
+			n.found(partition(h), target)
+			return answer.Verdict, sentHit{}, true
+		}
+		if verdict, ok := n.relayToNewcomer(target, handoff.Boot(answer.Hint), h, until); ok {
+			return verdict, sentHit{}, true
+		}
+		if next := n.next(partition(h), handoff.Boot(answer.Hint)); next != nil && next != target && hints < maxHints {
+			target, hints = next, hints+1
+			continue
+		}
+		n.await(min(until, n.now()+int64(pause)))
+		target, pause = n.holder(n.view.Load(), partition(h)), 2*pause
 	}
-	return bucket.Verdict{}, sentHit{}, false
+	return bucket.Verdict{}, sentHit{moving: moving}, false
+}
+
+// relayToNewcomer sends a hit by way of m, who says that a boot has the token of whom
+// this node hasn't heard.
+func (n *Node) relayToNewcomer(m *member, b handoff.Boot, h transport.Hit, until int64) (bucket.Verdict, bool) {
+	if b == 0 || n.view.Load().reach(b) != nil {
+		return bucket.Verdict{}, false
+	}
+	return n.relay(m, sentHit{to: &member{id: b}}, h, until)
 }
 
 // next is whom to ask after one who gave this hint, or nil: without a hint, whoever
-// the table named before it changed, as that one knows where the token went.
+// the table named before it changed, as that one knows where the token went. A hint
+// to this node, which hasn't the token, means that it is on its way from here to whoever
+// gave it.
 func (n *Node) next(partition int, hint handoff.Boot) *member {
 	v := n.view.Load()
-	if hint != 0 {
-		return v.reach(hint)
+	m := v.reach(hint)
+	if hint == 0 {
+		m = v.reach(handoff.Boot(n.parts.former[partition].Load()))
 	}
-	if m := v.reach(handoff.Boot(n.parts.former[partition].Load())); m != nil && m.peer != nil {
-		return m
+	if m != nil && m.peer == nil && !n.parts.holds(partition) {
+		return nil
 	}
-	return nil
+	return m
 }
 
 // found notes that a member had the token.

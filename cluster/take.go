@@ -83,13 +83,25 @@ func (n *Node) expiry(ctx context.Context, now int64) int64 {
 // replica owns the keys of one that crashed.
 const denyRetry = time.Second
 
-// degrade decides a hit by its rule's failure policy, among that many members.
-func (n *Node) degrade(h transport.Hit, now int64, members int) bucket.Verdict {
+const (
+	// moveTime is how long after a change of the view tokens may still be on their
+	// way, and moveRetry when one of them has arrived for sure.
+	moveTime  = 2 * time.Second
+	moveRetry = 100 * time.Millisecond
+)
+
+// degrade decides a hit by its rule's failure policy, among that many members. If
+// nobody was silent but the token is moving, a share of the limit would come on top
+// of what its next holder is about to admit: then the policy LocalShare refuses.
+func (n *Node) degrade(h transport.Hit, moving bool, now int64, members int) bucket.Verdict {
 	switch h.Rule.FailurePolicy() {
 	case bucket.Allow:
 		return bucket.Verdict{Allowed: true, Degraded: true, Remaining: h.Rule.Capacity()}
 	case bucket.Deny:
 		return bucket.Verdict{Degraded: true, RetryAfter: denyRetry}
+	}
+	if moving && members > 1 && now-n.changed.Load() < int64(moveTime) {
+		return bucket.Verdict{Degraded: true, RetryAfter: moveRetry}
 	}
 	v := takeShare(n.shares, h, now, members)
 	v.Degraded = true
