@@ -23,7 +23,6 @@ const (
 
 var (
 	errNotMe   = errors.New("cluster: meant for another boot, or from one that has departed")
-	errNotHeld = errors.New("cluster: not held here")
 	errNoSuch  = errors.New("cluster: unknown kind of call")
 	errRequest = errors.New("cluster: malformed request")
 )
@@ -50,6 +49,9 @@ func (a answering) Sight() transport.Sight {
 
 func (a answering) Decide(h transport.Hit, now int64) transport.Answer {
 	n := a.node
+	if former := n.doubtful(h, now); former != 0 {
+		return transport.Answer{NotHeld: true, Hint: uint64(former)}
+	}
 	if v, ok := n.decideHere(h, now); ok {
 		return transport.Answer{Verdict: v}
 	}

@@ -115,7 +115,8 @@ func (n *Node) relayToNewcomer(m *member, b handoff.Boot, h transport.Hit, until
 	if b == 0 || n.view.Load().reach(b) != nil {
 		return bucket.Verdict{}, false
 	}
-	return n.relay(m, sentHit{to: &member{id: b}}, h, until)
+	verdict, came := n.relay(m, sentHit{to: &member{id: b}}, h, until)
+	return verdict, came == decided
 }
 
 // next is whom to ask after one who gave this hint, or nil: without a hint, whoever

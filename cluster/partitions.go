@@ -20,6 +20,8 @@ type partitions struct {
 	// node's clock; 0 if it isn't. It is written under mu and read by hits under
 	// their bucket's lock.
 	held [ring.Partitions]atomic.Int64
+	// came are the boots that sent the tokens that are here; 0 for those made here.
+	came [ring.Partitions]atomic.Uint64
 	// kept are the boots that hold a token and copy its buckets here, as to their
 	// standby; 0 where there is none.
 	kept [ring.Partitions]atomic.Uint64

@@ -17,7 +17,8 @@ import (
 // first did arrive.
 //
 // The request is: holder, asker and number u64 each, remaining time u32 (us),
-// digest 16, tokens i64, the rule. The answer is a verdict.
+// digest 16, tokens i64, the rule. The answer is a verdict, or empty if the token
+// isn't there.
 const (
 	relayHeader = 8 + 8 + 8 + 4 + 16 + 8
 	maxRelaying = time.Second
@@ -25,25 +26,34 @@ const (
 
 var errRelay = errors.New("cluster: malformed relayed hit")
 
+// outcome says what became of a relayed hit.
+type outcome uint8
+
+const (
+	unknown outcome = iota // nobody knows
+	spared                 // it was not debited, and won't be
+	decided
+)
+
 // relay sends a hit to its holder by way of m.
-func (n *Node) relay(m *member, sent sentHit, h transport.Hit, expire int64) (bucket.Verdict, bool) {
+func (n *Node) relay(m *member, sent sentHit, h transport.Hit, expire int64) (bucket.Verdict, outcome) {
 	rest := time.Duration(expire - n.now())
 	if rest <= 0 {
-		return bucket.Verdict{}, false
+		return bucket.Verdict{}, unknown
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), rest)
 	defer cancel()
 	request := encodeRelay(sent.to.id, n.parts.self, sent.number, rest, h)
 	answer, err := m.peer.Call(ctx, callRelay, request)
-	if err != nil {
-		return bucket.Verdict{}, false
+	if err == nil && len(answer) == 0 {
+		return bucket.Verdict{}, spared
 	}
-	v, err := transport.ReadVerdict(answer, h)
-	if err != nil {
-		return bucket.Verdict{}, false
+	v, wrong := transport.ReadVerdict(answer, h)
+	if err != nil || wrong != nil {
+		return bucket.Verdict{}, unknown
 	}
 	n.counters.relayed.Add(1)
-	return v, true
+	return v, decided
 }
 
 // answerRelay decides a relayed hit if it is meant for this boot, or passes it on.
@@ -81,7 +91,7 @@ func (n *Node) decideRelayed(asker handoff.Boot, request []byte) ([]byte, error)
 		return nil, err
 	}
 	if answer.NotHeld {
-		return nil, errNotHeld
+		return nil, nil
 	}
 	return transport.AppendVerdict(nil, answer.Verdict), nil
 }

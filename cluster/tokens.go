@@ -71,6 +71,11 @@ func (p *partitions) receive(i int, m handoff.Message, now int64) (answer handof
 	}
 	if part.State() == handoff.Hold {
 		pace.owed, pace.told = 0, 0
+		if !held && m.Kind == handoff.Transfer {
+			p.came[i].Store(uint64(m.From))
+		} else if !held {
+			p.came[i].Store(0)
+		}
 	}
 	p.publish(i, now)
 	return answer, due

@@ -85,8 +85,8 @@ type Hit struct {
 	Tokens int64
 	// Peek asks what would be decided, and takes nothing.
 	Peek bool
-	// Orphan says that the holder of the key is silent: a standby may decide the
-	// hit from its copy.
+	// Orphan says that the hit was sent to another holder of the key's state, which
+	// was silent: it may have been debited there.
 	Orphan bool
 }
 

@@ -37,6 +37,7 @@ func (l *lab) experiment() {
 		l.extra("the restart of "+h.name, three...)
 	}
 
+	l.copied(three...)
 	time.Sleep(300 * time.Millisecond) // idle
 	now = three[1].kill()
 	survivors := l.running()

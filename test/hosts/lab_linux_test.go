@@ -157,6 +157,20 @@ func (l *lab) ready(hs ...*host) {
 	})
 }
 
+// copied waits until every partition of these replicas has a whole copy at its
+// standby.
+func (l *lab) copied(hs ...*host) {
+	l.Helper()
+	l.await(0, func() string {
+		for _, h := range hs {
+			if n := h.ask(command{Do: "state"}).Uncopied; n > 0 {
+				return fmt.Sprintf("%d partitions of %s have no copy", n, h.name)
+			}
+		}
+		return ""
+	})
+}
+
 // hold fails the test if the views of these replicas differ at any time for so long.
 func (l *lab) hold(d time.Duration, hs ...*host) {
 	l.Helper()

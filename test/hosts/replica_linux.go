@@ -37,7 +37,9 @@ type reply struct {
 	Members []cluster.Member // state, and so are Hash and Ready
 	Hash    uint64
 	Ready   bool
-	Counts  counts // exhaust, extra
+	// Uncopied partitions have no whole copy at their standby yet.
+	Uncopied int
+	Counts   counts // exhaust, extra
 }
 
 // runReplica is the whole life of a replica: it obeys what comes in until that ends.
@@ -87,6 +89,7 @@ func (r *replica) obey(c command) (a reply) {
 	switch c.Do {
 	case "state":
 		a.Members, a.Hash, a.Ready = r.node.Members(), r.node.TableHash(), r.node.Ready()
+		a.Uncopied = r.node.Metrics().Handoff.Uncopied
 	case "load":
 		r.load = startLoad(r.caller, c.Rate, c.Callers)
 	case "stop":
