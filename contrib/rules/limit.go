@@ -129,7 +129,7 @@ func (p *parser) assemble(n *yaml.Node, at place, parts ...*part) []bucket.Limit
 	}
 	if e, ok := errors.AsType[*bucket.ParseError](err); ok && e.Text == text {
 		for _, part := range parts {
-			if part.node != nil && e.Offset < part.end {
+			if part.node != nil && e.Offset <= part.end {
 				n = part.node
 				break
 			}

@@ -10,9 +10,9 @@ import (
 func (p *parser) plain(n *yaml.Node, at place) bool {
 	switch {
 	case n.Kind == yaml.AliasNode:
-		p.fault(n, at, "an alias; write out what *%s stands for", shorten(n.Value))
+		p.fault(n, at, "an alias; write out what %q stands for", "*"+shorten(n.Value))
 	case n.Style&yaml.TaggedStyle != 0:
-		p.fault(n, at, "a tag, %s; leave it out", shorten(n.Tag))
+		p.fault(n, at, "a tag, %q; leave it out", shorten(n.Tag))
 	default:
 		return true
 	}
