@@ -12,8 +12,11 @@ import (
 
 // limits reads rate strings, the parts of a limit, or a list of either.
 func (p *parser) limits(n *yaml.Node, at place) []bucket.Limit {
-	if n.Kind != yaml.SequenceNode || !p.plain(n, at) {
+	if n.Kind != yaml.SequenceNode {
 		return p.limit(n, at)
+	}
+	if !p.plain(n, at) {
+		return nil
 	}
 	if len(n.Content) == 0 {
 		p.fault(n, at, "an empty list; give at least one limit, as 5/second")

@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"fmt"
 	"go/parser"
 	"go/token"
 	"os"
@@ -107,11 +108,7 @@ func TestForms(t *testing.T) {
 }
 
 func TestRuleIsLookedUp(t *testing.T) {
-	set, err := rules.Load(write(t, "rules:\n  a: 5/100ms\n  b: 6 per 100ms"))
-	if err == nil {
-		t.Fatal("5/100ms is no rate string")
-	}
-	set, err = rules.Load(write(t, "rules:\n  a: 5 per 100ms\n  b: 6 per 100ms"))
+	set, err := rules.Load(write(t, "rules:\n  a: 5 per 100ms\n  b: 6 per 100ms"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,4 +139,19 @@ func BenchmarkFileRule(b *testing.B) {
 			f.Rule("login")
 		}
 	})
+}
+
+func TestTenThousandRules(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("rules:\n")
+	for i := range 10_000 {
+		fmt.Fprintf(&b, "  rule-%d: {limits: 5/second; %d/hour, policy: deny, mode: shadow}\n", i, i)
+	}
+	set, err := rules.Parse("f", []byte(b.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last, _ := set.Rule("rule-9999"); len(set.Names()) != 10_000 || last.Limits()[1].Count != 9999 {
+		t.Errorf("%d rules, the last is %v", len(set.Names()), last)
+	}
 }
