@@ -27,8 +27,8 @@ var mistakes = []mutant{
 		"case last < number:", "case last <= number:",
 	}},
 	{"look whether the token is here outside the shard's lock", "TestAReleaseAmongWriters", "bucket/store.go", []string{
-		"	sh := s.shard(d)\n	sh.mu.Lock()\n	defer sh.mu.Unlock()\n	if held != nil && held.Load() == 0 {\n		return Verdict{}, false\n	}\n",
-		"	if held != nil && held.Load() == 0 {\n		return Verdict{}, false\n	}\n	time.Sleep(time.Millisecond)\n	sh := s.shard(d)\n	sh.mu.Lock()\n	defer sh.mu.Unlock()\n",
+		"	sh := s.shard(h.digest)\n	sh.mu.Lock()\n	defer sh.mu.Unlock()\n	if held != nil && held.Load() == 0 {\n		return false\n	}\n",
+		"	if held != nil && held.Load() == 0 {\n		return false\n	}\n	time.Sleep(time.Millisecond)\n	sh := s.shard(h.digest)\n	sh.mu.Lock()\n	defer sh.mu.Unlock()\n",
 		"	\"sync/atomic\"\n", "	\"sync/atomic\"\n	\"time\"\n",
 	}},
 	{"evict a live bucket", "TestAFloodOfNewKeys", "bucket/sweep.go", []string{
@@ -51,13 +51,13 @@ var mistakes = []mutant{
 		"		copied, _ := r.node.store.AppendCopy(nil, p, now)\n", "		var copied []byte\n		_ = now\n",
 	}},
 	{"give a token away without its buckets", "TestARollingDeploy", "cluster/exchange.go", []string{
-		"case handoff.Transfer, handoff.Copy, handoff.Free:", "case handoff.Copy, handoff.Free:",
+		"	m.copied, _ = n.store.AppendCopy(nil, m.partition, now)\n", "	if m.Kind != handoff.Transfer {\n		m.copied, _ = n.store.AppendCopy(nil, m.partition, now)\n	}\n",
 	}},
 	{"go on deciding while the token is sent", "TestAReleaseAmongWriters", "cluster/partitions.go", []string{
 		"part.State() == handoff.Hold\n	if was == is {", "part.State() == handoff.Hold || part.State() == handoff.Sending\n	if was == is {",
 	}},
 	{"forget what was decided for a silent holder", "TestAHolderIsSilentButAlive", "cluster/orphan.go", []string{
-		"	n.parts.owe(partition)\n", "",
+		"		n.parts.owe(p)\n", "",
 	}},
 	{"let the standby decide although it reaches the holder", "TestOneLinkIsCut", "cluster/orphan.go", []string{
 		"if holder == 0 || v.reach(holder).alive() || n.stoodStill(now) {", "if holder == 0 || n.stoodStill(now) {",
@@ -69,10 +69,10 @@ var mistakes = []mutant{
 		"		if b != v.Self && !slices.Contains(p.claim.free, b) {\n			return\n		}\n", "		_ = slices.Contains(p.claim.free, b)\n",
 	}},
 	{"wait for a newcomer that the asker hasn't heard of", "TestARollingDeploy", "cluster/forward.go", []string{
-		"if next == nil && answer.Hint != 0 {", "if next == nil && answer.Hint == 1 {",
+		"if b == 0 || n.view.Load().reach(b) != nil {", "if b != 1 {",
 	}},
 	{"close the ways to the peers under the last calls", "TestAReleaseAmongWriters", "cluster/node.go", []string{
-		"			sleep(ctx, n.config.HitTimeout)", "			sleep(ctx, 0)",
+		"			sleep(ctx, min(n.config.HitTimeout, maxLinger))", "			sleep(ctx, 0)",
 	}},
 }
 

@@ -178,6 +178,7 @@ func TestReplicasStartApart(t *testing.T) {
 			right[0].ask(daily, key, 30-int64(i))
 		}
 		time.Sleep(2 * time.Second)
+		healed := time.Now()
 		f.net.HealAll()
 		f.Logf("all agree after %v", f.agree(lookTime, f.replicas...))
 		f.ready(time.Second, f.replicas...)
@@ -198,7 +199,7 @@ func TestReplicasStartApart(t *testing.T) {
 		answers.checkOver(f, questions, limit.Capacity()+limit.Count*int64(met.Sub(began))/int64(limit.Per))
 		answers.where(since(met)).checkOver(f, questions, 0)
 		for _, side := range [][]*replica{left, right} {
-			answers.where(from(side...), before(met.Add(-time.Second))).checkOver(f, questions, 0)
+			answers.where(from(side...), before(healed)).checkOver(f, questions, 0)
 		}
 	})
 }

@@ -130,7 +130,7 @@ func TestWhenFramesLeave(t *testing.T) {
 		want("half the quota is taken", append([]int{10}, follow...)...)
 		answer()
 		answer()
-		want("room for another", append(follow[1:], 994)...)
+		want("room for another", append(follow[1:], 993)...)
 		if l.peak != quota {
 			t.Errorf("%d bytes were in flight at most, want %d", l.peak, quota)
 		}
