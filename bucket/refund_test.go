@@ -76,12 +76,17 @@ func (r *refunding) check(t *rapid.T) {
 // the same whichever hit comes first.
 func drawPlain(t *rapid.T) bucket.Limit {
 	l := bucket.Limit{
-		Algorithm: rapid.SampledFrom([]bucket.Algorithm{bucket.TokenBucket, bucket.LeakyBucket, bucket.FixedWindow, bucket.SlidingWindow}).Draw(t, "algorithm"),
+		Algorithm: rapid.SampledFrom(algorithms[:]).Draw(t, "algorithm"),
 		Count:     rapid.OneOf(rapid.Int64Range(1, 20), rapid.Int64Range(1, 1e6)).Draw(t, "count"),
 		Per:       time.Duration(rapid.OneOf(rapid.Int64Range(1, 50), rapid.Int64Range(1, 1e9)).Draw(t, "per")),
 	}
-	if l.Aligned = l.Algorithm > bucket.LeakyBucket; !l.Aligned {
+	switch l.Algorithm {
+	case bucket.TokenBucket, bucket.LeakyBucket:
 		l.Burst = rapid.Int64Range(0, 30).Draw(t, "burst")
+	case bucket.SlidingLog:
+		l.Count = min(l.Count, 1024)
+	default:
+		l.Aligned = true
 	}
 	return l
 }
@@ -181,6 +186,18 @@ func TestRefundSteps(t *testing.T) {
 		"two sliding ones after it": {"10/second sliding", []refundStep{
 			{0, 4, 0, yes, 6}, {1500 * ms, 5, 0, yes, 3}, {2500 * ms, 0, 0, no, 7},
 		}},
+		"of a log, its own": {"10/second log", []refundStep{
+			{0, 4, 0, yes, 6}, {1 * ms, 3, 0, yes, 3}, {500 * ms, 0, 0, yes, 7}, {500 * ms, 0, 0, no, 7}, {1000 * ms, 0, 1, yes, 10},
+		}},
+		"of a log, too late": {"10/second log", []refundStep{
+			{0, 4, 0, yes, 6}, {1000 * ms, 5, 0, yes, 5}, {1000 * ms, 0, 0, no, 5},
+		}},
+		"of a log, one that came out of order": {"10/second log", []refundStep{
+			{2 * ms, 4, 0, yes, 6}, {1 * ms, 3, 0, yes, 3}, {3 * ms, 0, 1, yes, 6}, {3 * ms, 0, 0, yes, 10},
+		}},
+		"a calendar's month": {"10/month calendar", []refundStep{
+			{0, 4, 0, yes, 6}, {30 * day, 0, 0, yes, 10}, {30 * day, 3, 0, yes, 7}, {31 * day, 2, 0, yes, 8}, {31 * day, 0, 2, no, 8},
+		}},
 		"each limit by itself": {"2/second; 10/hour", []refundStep{
 			{0, 2, 0, yes, 0}, {1000 * ms, 2, 0, yes, 0}, {2000 * ms, 0, 0, yes, 2}, {2000 * ms, 2, 0, yes, 0},
 		}},
@@ -257,7 +274,7 @@ func FuzzRefund(f *testing.F) {
 		if err != nil || now < 0 || now > maxTime {
 			return
 		}
-		for _, limits := range []string{"7/second burst 20", "10/second leaky", "5/minute fixed", "6/minute sliding aligned"} {
+		for _, limits := range []string{"7/second burst 20", "10/second leaky", "5/minute fixed", "6/minute sliding aligned", "6/minute log", "6/week calendar"} {
 			store, rule := newStore(), bucket.MustRule("r", limits)
 			own := store.Take(rule, "key", 5, now).Receipt
 			bin, _ := own.AppendBinary(nil)

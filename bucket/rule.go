@@ -70,7 +70,7 @@ type numbers struct {
 func (l Limit) numbers() numbers {
 	burst := l.Capacity()
 	if l.Algorithm == Concurrent { // a store has nothing to give, so it refuses everything
-		burst = 0
+		burst = l.Burst // which is 0
 	}
 	return numbers{l.Algorithm, l.Aligned, l.Calendar, l.Count, int64(l.Per), burst, l.zone()}
 }

@@ -34,6 +34,9 @@ func TestLimitsAsText(t *testing.T) {
 		if want.Burst == want.Count {
 			want.Burst = 0
 		}
+		if rapid.IntRange(0, 9).Draw(t, "at a time") == 0 {
+			want = bucket.Limit{Algorithm: bucket.Concurrent, Count: want.Count}
+		}
 		text, err := json.Marshal(map[string]bucket.Limit{"limit": want})
 		if err != nil {
 			t.Fatal(err)
@@ -49,6 +52,9 @@ func TestLimitsThatAreNoText(t *testing.T) {
 	for _, l := range []bucket.Limit{
 		{Name: "named", Count: 1, Per: time.Second},
 		{Count: 1, Per: time.Millisecond},
+		{Algorithm: bucket.Concurrent, Count: 1, Per: time.Second},
+		{Algorithm: bucket.Concurrent, Count: 1, Burst: 2},
+		{Algorithm: bucket.Concurrent, Count: 1, Aligned: true},
 		{Count: -1, Per: time.Second},
 		{Count: 1, Per: bucket.Day, Calendar: true},
 		{Algorithm: bucket.FixedWindow, Count: 1, Per: 2 * bucket.Week, Calendar: true},
