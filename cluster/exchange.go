@@ -134,14 +134,16 @@ func (n *Node) callMoves(ctx context.Context, to handoff.Boot, due []int) (answe
 	if m == nil || m.peer == nil {
 		return false
 	}
-	now := n.now()
+	now, copied := n.now(), 0
 	batch := binary.BigEndian.AppendUint64(nil, uint64(to))
 	for _, i := range due {
 		message, ok := n.parts.pending(i, to)
 		if !ok {
 			continue
 		}
-		batch = appendMove(batch, n.withCopy(move{Message: message, partition: i}, now))
+		step := n.withCopy(move{Message: message, partition: i}, now)
+		copied += len(step.copied)
+		batch = appendMove(batch, step)
 		if len(batch) > fullBatch {
 			break
 		}
@@ -157,6 +159,9 @@ func (n *Node) callMoves(ctx context.Context, to handoff.Boot, due []int) (answe
 	if err := n.receive(answers, to, nil); err != nil {
 		n.config.Log.Warn("a peer answers nonsense about partitions", "peer", m.name, "error", err)
 		return false
+	}
+	if !n.closing.Load() {
+		sleep(ctx, time.Duration(copied)*moveTime)
 	}
 	return true
 }

@@ -15,9 +15,11 @@ import (
 const (
 	// replicateEvery bounds what a crash can lose: what was admitted since.
 	replicateEvery = 100 * time.Millisecond
-	// copyBatch ends a batch of copies, and batchesAtOnce bounds them in a round: so
-	// whole partitions go at 20 MB/s to a standby, and hits hardly notice.
+	// copyBatch ends a batch of copies. wholeAtOnce bounds those of whole partitions in
+	// a round: 5 MB/s to each standby, which hits hardly notice. batchesAtOnce bounds
+	// the changes that wait for a slow one.
 	copyBatch     = 256 << 10
+	wholeAtOnce   = 2
 	batchesAtOnce = 8
 )
 
@@ -122,13 +124,17 @@ func (r *replicator) collectWhole(v *view, now int64) {
 
 // free reports whether more whole partitions may be sent to a standby.
 func (r *replicator) free(m *member) bool {
-	return m.peer != nil && m.alive() && !r.isBusy(m.id) && !r.isFull(m)
+	return m.peer != nil && m.alive() && !r.isBusy(m.id) && r.waiting(m) < wholeAtOnce*copyBatch
 }
 
-// isFull reports whether so much waits to go to a standby that no more should.
-func (r *replicator) isFull(m *member) bool {
+// waiting is how many bytes are to go to a standby, to a batch.
+func (r *replicator) waiting(m *member) int {
 	out := r.out[m.id]
-	return out != nil && len(out.batches) >= batchesAtOnce
+	if out == nil {
+		return 0
+	}
+	last := len(out.batches) - 1
+	return last*copyBatch + len(out.batches[last])
 }
 
 // collectChanges adds what has changed in the partitions that the standby knows.
@@ -141,7 +147,7 @@ func (r *replicator) collectChanges(v *view, now int64) {
 			standby := v.standby(p)
 			switch {
 			case standby == nil || r.full[p] != standby.id: // it needs the whole
-			case r.isFull(standby): // it needs the whole later
+			case r.waiting(standby) >= batchesAtOnce*copyBatch: // it needs the whole later
 				r.full[p] = 0
 			default:
 				out := r.add(standby, p, changes)
