@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"maps"
+	"runtime"
 	"time"
 
 	"github.com/shoal-dev/shoal/handoff"
@@ -197,6 +198,7 @@ func (n *Node) receive(batch []byte, from handoff.Boot, answers *[]byte) error {
 			if err := n.store.Merge(m.partition, m.copied, now); err != nil {
 				return err
 			}
+			runtime.Gosched() // hits go first
 		}
 		answer, due := n.parts.receive(m.partition, m.Message, now)
 		if !due || answers == nil {

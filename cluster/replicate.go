@@ -21,6 +21,9 @@ const (
 	copyBatch     = 256 << 10
 	wholeAtOnce   = 2
 	batchesAtOnce = 8
+
+	breathTime  = 50 * time.Nanosecond // for each byte
+	leastBreath = 100 * time.Microsecond
 )
 
 // replicator copies the buckets that are decided here to where they will be looked
@@ -66,7 +69,7 @@ func (n *Node) replicate(ctx context.Context) {
 func (r *replicator) round(ctx context.Context) {
 	v, now := r.node.view.Load(), r.node.now()
 	r.review(v)
-	r.collectWhole(v, now)
+	r.collectWhole(ctx, v, now)
 	r.collectChanges(v, now)
 	r.collectDrops(v)
 	for b, out := range r.out {
@@ -105,7 +108,7 @@ func (r *replicator) review(v *view) {
 }
 
 // collectWhole adds the partitions whose standby is new.
-func (r *replicator) collectWhole(v *view, now int64) {
+func (r *replicator) collectWhole(ctx context.Context, v *view, now int64) {
 	for p := range r.full {
 		if !r.node.parts.holds(p) {
 			r.full[p] = 0
@@ -119,6 +122,16 @@ func (r *replicator) collectWhole(v *view, now int64) {
 		out := r.add(standby, p, copied)
 		out.whole = append(out.whole, p)
 		r.full[p] = standby.id
+		breathe(ctx, len(copied))
+	}
+}
+
+// breathe leaves the CPU to hits for a while after a copy of that many bytes was made
+// or merged, about three times as long as that took. Yielding is not enough: while
+// every thread has something to run, Go looks at the sockets only every 10 ms.
+func breathe(ctx context.Context, bytes int) {
+	if d := time.Duration(bytes) * breathTime; d >= leastBreath {
+		sleep(ctx, d)
 	}
 }
 
@@ -139,11 +152,9 @@ func (r *replicator) waiting(m *member) int {
 
 // collectChanges adds what has changed in the partitions that the standby knows.
 func (r *replicator) collectChanges(v *view, now int64) {
+	known := func(p int) bool { return r.full[p] != 0 && r.node.parts.holds(p) }
 	for shard := range bucket.Shards {
-		r.node.store.Changes(shard, now, func(p int, changes []byte) {
-			if r.full[p] == 0 || !r.node.parts.holds(p) {
-				return
-			}
+		r.node.store.Changes(shard, now, known, func(p int, changes []byte) {
 			standby := v.standby(p)
 			switch {
 			case standby == nil || r.full[p] != standby.id: // it needs the whole
