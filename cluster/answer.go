@@ -69,7 +69,7 @@ func (a answering) Call(ctx context.Context, from uint64, kind uint8, payload []
 	case callMoves:
 		return a.node.answerMoves(boot, payload)
 	case callChanges:
-		return nil, a.node.answerChanges(boot, payload)
+		return nil, a.node.answerChanges(ctx, boot, payload)
 	case callRelay:
 		return a.node.answerRelay(ctx, boot, payload)
 	case callSlots:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"maps"
+	"runtime"
 	"time"
 
 	"github.com/shoal-dev/shoal/handoff"
@@ -134,14 +135,16 @@ func (n *Node) callMoves(ctx context.Context, to handoff.Boot, due []int) (answe
 	if m == nil || m.peer == nil {
 		return false
 	}
-	now := n.now()
+	now, copied := n.now(), 0
 	batch := binary.BigEndian.AppendUint64(nil, uint64(to))
 	for _, i := range due {
 		message, ok := n.parts.pending(i, to)
 		if !ok {
 			continue
 		}
-		batch = appendMove(batch, n.withCopy(move{Message: message, partition: i}, now))
+		step := n.withCopy(move{Message: message, partition: i}, now)
+		copied += len(step.copied)
+		batch = appendMove(batch, step)
 		if len(batch) > fullBatch {
 			break
 		}
@@ -157,6 +160,9 @@ func (n *Node) callMoves(ctx context.Context, to handoff.Boot, due []int) (answe
 	if err := n.receive(answers, to, nil); err != nil {
 		n.config.Log.Warn("a peer answers nonsense about partitions", "peer", m.name, "error", err)
 		return false
+	}
+	if !n.closing.Load() {
+		sleep(ctx, time.Duration(copied)*moveTime)
 	}
 	return true
 }
@@ -197,6 +203,7 @@ func (n *Node) receive(batch []byte, from handoff.Boot, answers *[]byte) error {
 			if err := n.store.Merge(m.partition, m.copied, now); err != nil {
 				return err
 			}
+			runtime.Gosched() // hits go first
 		}
 		if err := n.inflight.merge(m.partition, m.slots, n.parts.self, now); err != nil {
 			return err

@@ -15,10 +15,15 @@ import (
 const (
 	// replicateEvery bounds what a crash can lose: what was admitted since.
 	replicateEvery = 100 * time.Millisecond
-	// copyBatch ends a batch of copies, and batchesAtOnce bounds them in a round: so
-	// whole partitions go at 20 MB/s to a standby, and hits hardly notice.
+	// copyBatch ends a batch of copies. wholeAtOnce bounds those of whole partitions in
+	// a round: 5 MB/s to each standby, which hits hardly notice. batchesAtOnce bounds
+	// the changes that wait for a slow one.
 	copyBatch     = 256 << 10
+	wholeAtOnce   = 2
 	batchesAtOnce = 8
+
+	breathTime  = 50 * time.Nanosecond // for each byte
+	leastBreath = 100 * time.Microsecond
 )
 
 // replicator copies the buckets that are decided here to where they will be looked
@@ -64,7 +69,7 @@ func (n *Node) replicate(ctx context.Context) {
 func (r *replicator) round(ctx context.Context) {
 	v, now := r.node.view.Load(), r.node.now()
 	r.review(v)
-	r.collectWhole(v, now)
+	r.collectWhole(ctx, v, now)
 	r.collectChanges(v, now)
 	r.collectDrops(v)
 	for b, out := range r.out {
@@ -103,7 +108,7 @@ func (r *replicator) review(v *view) {
 }
 
 // collectWhole adds the partitions whose standby is new.
-func (r *replicator) collectWhole(v *view, now int64) {
+func (r *replicator) collectWhole(ctx context.Context, v *view, now int64) {
 	for p := range r.full {
 		if !r.node.parts.holds(p) {
 			r.full[p] = 0
@@ -117,31 +122,43 @@ func (r *replicator) collectWhole(v *view, now int64) {
 		out := r.add(standby, p, copied)
 		out.whole = append(out.whole, p)
 		r.full[p] = standby.id
+		breathe(ctx, len(copied))
+	}
+}
+
+// breathe leaves the CPU to hits for a while after a copy of that many bytes was made
+// or merged, about three times as long as that took. Yielding is not enough: while
+// every thread has something to run, Go looks at the sockets only every 10 ms.
+func breathe(ctx context.Context, bytes int) {
+	if d := time.Duration(bytes) * breathTime; d >= leastBreath {
+		sleep(ctx, d)
 	}
 }
 
 // free reports whether more whole partitions may be sent to a standby.
 func (r *replicator) free(m *member) bool {
-	return m.peer != nil && m.alive() && !r.isBusy(m.id) && !r.isFull(m)
+	return m.peer != nil && m.alive() && !r.isBusy(m.id) && r.waiting(m) < wholeAtOnce*copyBatch
 }
 
-// isFull reports whether so much waits to go to a standby that no more should.
-func (r *replicator) isFull(m *member) bool {
+// waiting is how many bytes are to go to a standby, to a batch.
+func (r *replicator) waiting(m *member) int {
 	out := r.out[m.id]
-	return out != nil && len(out.batches) >= batchesAtOnce
+	if out == nil {
+		return 0
+	}
+	last := len(out.batches) - 1
+	return last*copyBatch + len(out.batches[last])
 }
 
 // collectChanges adds what has changed in the partitions that the standby knows.
 func (r *replicator) collectChanges(v *view, now int64) {
+	known := func(p int) bool { return r.full[p] != 0 && r.node.parts.holds(p) }
 	for shard := range bucket.Shards {
-		r.node.store.Changes(shard, now, func(p int, changes []byte) {
-			if r.full[p] == 0 || !r.node.parts.holds(p) {
-				return
-			}
+		r.node.store.Changes(shard, now, known, func(p int, changes []byte) {
 			standby := v.standby(p)
 			switch {
 			case standby == nil || r.full[p] != standby.id: // it needs the whole
-			case r.isFull(standby): // it needs the whole later
+			case r.waiting(standby) >= batchesAtOnce*copyBatch: // it needs the whole later
 				r.full[p] = 0
 			default:
 				out := r.add(standby, p, changes)

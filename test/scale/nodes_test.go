@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"slices"
 	"syscall"
@@ -57,7 +56,6 @@ func (c *crowd) start(n int) {
 			Seeds:    []string{"10.0.0.1:7946", "10.0.0.2:7946", "10.0.0.3:7946"},
 			Insecure: true, // a network of memory keeps strangers out
 			Network:  metered{host, c.meter},
-			Log:      slog.New(slog.NewTextHandler(c.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
 		})
 		if err != nil {
 			c.Fatal(err)
