@@ -38,7 +38,7 @@ var mistakes = []mutant{
 		"func (n *Node) now() int64 { return int64(time.Since(n.started)) }",
 		"func (n *Node) now() int64 { return time.Now().UnixNano() - n.started.UnixNano() }",
 	}},
-	{"take the standby from GetClosestN", "TestAnOwnerDiesUnderLoad", "ring/standby.go", []string{
+	{"take the standby from GetClosestN", "TestTheHeirDecidesWhileViewsDiffer", "ring/standby.go", []string{
 		"	others := slices.Delete(slices.Clone(t.members), int(gone), int(gone)+1)\n	heirs, err := assign(others, maxLoad)\n	if err != nil {\n		return\n	}\n	for p, owner := range t.owners {\n		if owner == gone {\n			t.standbys[p] = heirs[p]\n",
 		"	c := consistent.New(libraryMembers(t.members), consistent.Config{Hasher: hasher{}, PartitionCount: Partitions, ReplicationFactor: pointsPerMember, Load: maxLoad})\n	for p, owner := range t.owners {\n		closest, err := c.GetClosestNForPartition(p, 2)\n		if owner == gone && err == nil {\n			t.standbys[p] = closest[1].(member).index\n",
 		"import \"slices\"\n", "import \"github.com/buraksezer/consistent\"\n",
