@@ -38,7 +38,6 @@ func newChurn(f *fleet, seed uint64, n int) *churn {
 			f.Logf("seed %d; what happened:\n%s", seed, &c.log)
 		}
 	})
-	f.seeds = []string{"10.0.0.1" + gossipPort, "10.0.0.2" + gossipPort, "10.0.0.3" + gossipPort}
 	c.hosts = n
 	c.serving = slices.Clone(f.start(n))
 	f.ready(formTime, f.replicas...)
@@ -87,10 +86,19 @@ func (c *churn) join() {
 	name := fmt.Sprint("node-", c.hosts)
 	c.note("%s joins", name)
 	c.change()
+	c.resolve()
 	r := c.startOn(c.net.Host(fmt.Sprint("10.0.0.", c.hosts)), func(c *cluster.Config) { c.Name = name })
 	c.replicas = append(c.replicas, r)
 	c.settle()
 	c.serve(r, true)
+}
+
+// resolve has the next replica find those that are there.
+func (c *churn) resolve() {
+	c.seeds = nil
+	for _, r := range c.replicas {
+		c.seeds = append(c.seeds, r.host.Addr()+gossipPort)
+	}
 }
 
 func (c *churn) leave(r *replica) {
@@ -107,6 +115,7 @@ func (c *churn) restart(r *replica) {
 	c.change()
 	c.serve(r, false)
 	c.close(r)
+	c.resolve()
 	next := c.replace(r, r.host)
 	c.settle()
 	c.serve(next, true)
