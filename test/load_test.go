@@ -24,6 +24,7 @@ type answer struct {
 // traffic is a steady stream of hits.
 type traffic struct {
 	fleet   *fleet
+	ctx     context.Context
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	mu      sync.Mutex
@@ -41,7 +42,7 @@ type question struct {
 // not the earlier ones have been answered, until stop.
 func (f *fleet) load(every time.Duration, from []*replica, questions ...question) *traffic {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &traffic{fleet: f, cancel: cancel}
+	l := &traffic{fleet: f, ctx: ctx, cancel: cancel}
 	f.Cleanup(l.end)
 	for i, r := range from {
 		l.wg.Go(func() {

@@ -17,7 +17,7 @@ var mutants = flag.Bool("mutants", false, "break the code on purpose, one way af
 // mutant is a mistake somebody could make, and the story that has to fail then.
 type mutant struct {
 	name  string
-	story string // or a rule of TestRules
+	story string // in this package; or "cluster TestName", or a rule of TestRules
 	file  string
 	edits []string // old text, new text, and so on; each old text stands there once
 }
@@ -38,7 +38,7 @@ var mistakes = []mutant{
 		"func (n *Node) now() int64 { return int64(time.Since(n.started)) }",
 		"func (n *Node) now() int64 { return time.Now().UnixNano() - n.started.UnixNano() }",
 	}},
-	{"take the standby from GetClosestN", "TestAnOwnerDiesUnderLoad", "ring/standby.go", []string{
+	{"take the standby from GetClosestN", "cluster TestTheHeirDecidesWhileViewsDiffer", "ring/standby.go", []string{
 		"	others := slices.Delete(slices.Clone(t.members), int(gone), int(gone)+1)\n	heirs, err := assign(others, maxLoad)\n	if err != nil {\n		return\n	}\n	for p, owner := range t.owners {\n		if owner == gone {\n			t.standbys[p] = heirs[p]\n",
 		"	c := consistent.New(libraryMembers(t.members), consistent.Config{Hasher: hasher{}, PartitionCount: Partitions, ReplicationFactor: pointsPerMember, Load: maxLoad})\n	for p, owner := range t.owners {\n		closest, err := c.GetClosestNForPartition(p, 2)\n		if owner == gone && err == nil {\n			t.standbys[p] = closest[1].(member).index\n",
 		"import \"slices\"\n", "import \"github.com/buraksezer/consistent\"\n",
@@ -67,6 +67,12 @@ var mistakes = []mutant{
 	}},
 	{"claim without asking everybody", "TestReplicasJoinUnderLoad", "handoff/part.go", []string{
 		"		if b != v.Self && !slices.Contains(p.claim.free, b) {\n			return\n		}\n", "		_ = slices.Contains(p.claim.free, b)\n",
+	}},
+	{"promise a token to one who sees other members", "cluster TestOneNodeSuspectsAHolder", "handoff/receive.go", []string{
+		"	case m.View != v.Hash:\n		return OtherView\n", "",
+	}},
+	{"take a member for dead that gossip alone has given up", "cluster TestOneNodeSuspectsAHolder", "cluster/view.go", []string{
+		"	if m := v.former[b]; m.alive() {\n		return m\n	}\n", "",
 	}},
 	{"wait for a newcomer that the asker hasn't heard of", "TestARollingDeploy", "cluster/forward.go", []string{
 		"if b == 0 || n.view.Load().reach(b) != nil {", "if b != 1 {",
@@ -154,10 +160,14 @@ func (m mutant) wantStory(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "go", "test", "-count=1", "-vet=off", "-overlay="+overlay, "-run=^"+m.story+"$", ".").CombinedOutput()
+	folder, story := ".", m.story
+	if dir, name, ok := strings.Cut(story, " "); ok {
+		folder, story = "../"+dir, name
+	}
+	out, err := exec.CommandContext(ctx, "go", "test", "-count=1", "-vet=off", "-overlay="+overlay, "-run=^"+story+"$", folder).CombinedOutput()
 	if err == nil {
 		t.Errorf("%s passes", m.story)
-	} else if !strings.Contains(string(out), "--- FAIL: "+m.story) {
+	} else if !strings.Contains(string(out), "--- FAIL: "+story) {
 		t.Errorf("%s doesn't fail, but %v:\n%s", m.story, err, out)
 	}
 }
