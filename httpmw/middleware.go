@@ -25,7 +25,8 @@
 // reaches the handler; if its context ends before that, it gets 503.
 //
 // Under a limit on what runs at a time, such as "2 concurrent", a request counts
-// until the handler has returned, panics included. A client that hangs up ends the
+// until the handler has returned, panics included; other replicas know a moment
+// later that it has. A client that hangs up ends the
 // request's context and no more: a handler that ignores it goes on running and so
 // goes on counting. What outlives the handler no longer counts, as a goroutine, a
 // handler that http.TimeoutHandler has given up on (so put that outside), or a
