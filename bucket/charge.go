@@ -1,46 +1,10 @@
 package bucket
 
-import "time"
-
-// account is one limit's part in a hit that is being decided: what the store
-// had of it, and what becomes of that if every limit agrees.
-type account struct {
-	entry *entry // nil where nothing is kept
-	state State  // before
-	next  State  // after the charge
-	wait  int64  // 0: it agrees
-}
-
-// settle decides a hit of n tokens on all limits of a rule at once, given the
-// state of each, writes the verdict to v, and leaves in each account what it will
-// be. It is all or nothing: of the accounts only those from place from to before
-// place to may be written back, which are all limits, all penalties or none.
-func settle(v *Verdict, terms []term, plain int, accounts []account, n uint64, m moment) (from, to int) {
-	longest := -1
-	for i := range terms[:plain] {
-		a := &accounts[i]
-		a.next, a.wait = terms[i].take(a.state, n, m)
-		if a.wait > 0 && (longest < 0 || a.wait > accounts[longest].wait) {
-			longest = i
-		}
-	}
-	if plain < len(terms) {
-		longest, from, to = penalize(terms, plain, accounts, longest, n > 0, m)
-	}
-	if longest >= 0 {
-		a := &accounts[longest]
-		v.Limit, v.RetryAfter = uint8(longest), time.Duration(a.wait)
-		remaining, reset := terms[longest].left(a.state, m.now)
-		v.Remaining, v.ResetAfter = remaining, time.Duration(reset)
-		return from, to
-	}
-	v.Allowed = true
-	for i := range terms[:plain] {
-		remaining, reset := terms[i].left(accounts[i].next, m.now)
-		if i == 0 || remaining < v.Remaining || remaining == v.Remaining && time.Duration(reset) > v.ResetAfter {
-			v.Limit, v.Remaining, v.ResetAfter = uint8(i), remaining, time.Duration(reset) // the nearest to refusing
-		}
-		v.Delay = max(v.Delay, time.Duration(terms[i].delay(accounts[i].state, m.now)))
-	}
-	return 0, plain
+// Charge is one part of a request that is charged under several rules and keys at
+// once, all or nothing: Tokens, at least 0, from Key under Rule. It is for TakeAll
+// of package cluster's Node, and for whatever wraps it.
+type Charge struct {
+	Rule   *Rule
+	Key    string
+	Tokens int64
 }

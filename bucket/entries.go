@@ -12,58 +12,68 @@ func (t *term) lo(d Digest) uint64 { return d.Lo ^ t.id }
 
 // open looks up what is known of the key under the term. If that was taken under
 // other numbers it is expressed in the term's, for good and whatever becomes of
-// the hit: from now on it comes back as these say.
-func (s *Store) open(a *account, t *table, term *term, d Digest, m moment) {
-	if !s.look(a, t, term, d, m) {
+// the hit: from now on it comes back as these say, and not as receipts have it.
+func (s *Store) open(a *account, sh *shard, term *term, d Digest, m moment) {
+	known, anew := s.look(a, &sh.table, term, d, m)
+	if !anew {
 		return
 	}
 	if limit, ok := s.limits.number(term); ok {
-		a.entry.set(a.state, limit)
-		t.touch(a.entry)
+		a.limit, a.kept = limit, term.window.per
+		a.state, a.log = sh.table.restate(a.entry, limit, term, known, a.state, a.log, m.now)
+		sh.table.touch(a.entry)
+		sh.refunds.forget(d, m.now)
 	}
 }
 
 // look is open without writing anything. anew says that what is kept was taken
-// under other numbers, and can be expressed in the term's with nothing lost.
-func (s *Store) look(a *account, t *table, term *term, d Digest, m moment) (anew bool) {
+// under other numbers, those of known, and can be expressed in the term's with
+// nothing lost.
+func (s *Store) look(a *account, t *table, term *term, d Digest, m moment) (known *term, anew bool) {
 	e := t.find(d.Hi, term.lo(d))
 	if e == nil {
-		return false
+		return nil, false
 	}
 	a.entry = e
-	known := s.limits.at(e.number())
+	known = &s.limits.at(e.number()).term
+	a.state, a.log = t.known(e, known, m.now)
+	a.kept = known.window.per
 	if known.numbers == term.numbers {
-		a.state = e.state()
-		return false
+		a.limit = e.number()
+		return known, false
 	}
-	a.state, anew = term.express(e.state(), &known.term, m)
-	return anew // or else keep what can't be expressed as it was
+	if a.state.full(m.now) { // under whatever numbers
+		a.state = State{}
+		return known, false
+	}
+	if a.state, anew = term.express(a.state, known, m); term.algorithm != SlidingLog {
+		a.log = log{}
+	}
+	return known, anew // or else keep what can't be expressed as it was
 }
 
 // close records what becomes of every term after a hit that they all agreed to.
 // It records nothing, and returns false, if there is no room for new numbers.
 func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now int64) bool {
-	var limits [MaxLimits]uint32
 	for i := range terms {
-		if e := accounts[i].entry; e != nil && s.limits.at(e.number()).numbers == terms[i].numbers {
-			limits[i] = e.number()
+		if accounts[i].limit != 0 {
 			continue
 		}
 		var ok bool
-		if limits[i], ok = s.limits.number(&terms[i]); !ok {
+		if accounts[i].limit, ok = s.limits.number(&terms[i]); !ok {
 			return false
 		}
 	}
 	for i := range terms { // before any insert: it moves entries
 		if e := accounts[i].entry; e != nil {
-			e.set(accounts[i].next, limits[i])
+			t.charge(e, &terms[i], &accounts[i], now)
 			t.touch(e)
 		}
 	}
 	for i := range terms {
 		if accounts[i].entry == nil {
 			e := entry{hi: d.Hi, lo: terms[i].lo(d)}
-			e.set(accounts[i].next, limits[i])
+			t.charge(&e, &terms[i], &accounts[i], now)
 			t.touch(&e)
 			t.insert(e, now)
 		}
@@ -74,18 +84,17 @@ func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now 
 // express is the state s of the limit from in the numbers of t: what was taken
 // stays taken. lossless is false where t can't hold that much, or nothing.
 func (t *term) express(s State, from *term, m moment) (next State, lossless bool) {
-	if t.count == 0 || s.full(m.now) {
-		return State{}, t.count != 0
+	if t.numbers.burst == 0 || s.full(m.now) {
+		return State{}, t.numbers.burst != 0
 	}
 	switch {
 	case !t.windowed() && !from.windowed():
 		d, lossless := t.gcra.express(from.debt(s, m.now), &from.gcra)
 		return t.owing(d, m.now), lossless
 	case t.algorithm == from.algorithm:
-		return t.window.resize(s, &from.window, t.algorithm.windows(), m.now), true
+		return t.window.resize(s, &from.window, t.algorithm.windows(), m), true
 	}
-	remaining, _ := from.left(s, m.now)
-	used := from.numbers.burst - remaining
+	used := from.used(s, m.now)
 	next, _ = t.take(State{}, uint64(min(used, t.numbers.burst)), m)
 	return next, used <= t.numbers.burst
 }
@@ -94,7 +103,7 @@ func (t *term) express(s State, from *term, m moment) (next State, lossless bool
 // stretching the window; the burst is rounded down, but to no less than 1.
 func (t *term) share(replicas int) term {
 	n := t.numbers
-	if replicas <= 1 || n.count == 0 {
+	if replicas <= 1 || n.burst == 0 {
 		return *t
 	}
 	k := int64(replicas)
@@ -104,5 +113,5 @@ func (t *term) share(replicas int) term {
 	} else {
 		n.per *= k
 	}
-	return newTerm(t.id, n)
+	return newTerm(t.id, n, t.window.zone)
 }

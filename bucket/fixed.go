@@ -1,12 +1,16 @@
 package bucket
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // window is a limit's numbers for the algorithms that count in windows.
 type window struct {
 	count   uint64
 	per     int64
 	aligned bool
+	zone    *time.Location // of the calendar, where windows follow one
 }
 
 // FixedWindow's state: at is the last nanosecond of the window, val what was
@@ -14,7 +18,7 @@ type window struct {
 //
 // A window is half-open: a hit at the very end of one is the first of the next.
 // It begins with its first hit, or, aligned, at a multiple of its length since
-// the Unix epoch. Its number, not its time, is its identity, so that copies of a
+// the Unix epoch, or as the calendar says. Its number, not its time, is its identity, so that copies of a
 // state that were measured by different clocks merge exactly.
 
 func (w *window) takeFixed(s State, n uint64, m moment) (next State, wait int64) {
@@ -30,6 +34,9 @@ func (w *window) takeFixed(s State, n uint64, m moment) (next State, wait int64)
 
 // open is an empty window that contains m and follows s.
 func (w *window) open(s State, m moment) State {
+	if w.zone != nil {
+		return w.openCalendar(m)
+	}
 	if !w.aligned {
 		return State{at: satAdd(m.now, w.per-1), seq: s.seq + 1}
 	}
@@ -47,30 +54,40 @@ func (w *window) leftFixed(s State, now int64) (remaining, reset int64) {
 	return int64(w.count - min(s.val, w.count)), s.at + 1 - now
 }
 
-// mergeFixed keeps the newer window; of two copies of one, the larger count.
+// mergeFixed keeps the newer window; of two copies of one, the larger count. It
+// ends when the last of all copies says: clocks on walls differ, and where one is
+// behind, its window is the older and yet ends later.
 func mergeFixed(s, t State) State {
+	at := max(s.at, t.at)
 	switch {
 	case s.seq > t.seq:
-		return s
+		return State{at, s.val, s.seq}
 	case s.seq < t.seq:
-		return t
+		return State{at, t.val, t.seq}
 	}
-	return State{at: max(s.at, t.at), val: max(s.val, t.val), seq: s.seq}
+	return State{at, max(s.val, t.val), s.seq}
 }
 
-// resize is the state s of a window of length from in one of this length. What
-// was counted stays, for a whole window from its beginning if that is longer,
-// or else until the window would have ended or a whole new one has passed.
-func (w *window) resize(s State, from *window, windows, now int64) State {
-	if s.full(now) || w.per == from.per {
+// resize is the state s of a window like from in one of this kind. What was
+// counted stays, for a whole window from its beginning if that is longer, or else
+// until the window would have ended or a whole new one has passed.
+func (w *window) resize(s State, from *window, windows int64, m moment) State {
+	if s.full(m.now) {
 		return s
 	}
-	start := s.at + 1 - windows*from.per
-	end := satAdd(start, windows*w.per-1)
+	at := s.at
 	if w.per < from.per {
-		end = min(s.at, satAdd(now, windows*w.per-1))
+		s.at = min(at, satAdd(m.now, windows*w.per-1))
+	} else {
+		s.at = max(at, satAdd(at+1-windows*from.shortest(), windows*w.per-1))
 	}
-	s.at = end
+	if windows == 1 && (w.aligned || w.zone != nil) { // numbers that others know
+		current := w.open(s, m)
+		s.seq = current.seq
+		if w.zone != nil && w.per >= from.per {
+			s.at = max(at, current.at)
+		}
+	}
 	return s
 }
 

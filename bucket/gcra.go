@@ -1,6 +1,9 @@
 package bucket
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // span is a length of time, as exact as a State: ns nanoseconds and
 // frac/g.tokens of one, with frac below g.tokens.
@@ -133,12 +136,20 @@ func (g *gcra) remaining(d span) int64 {
 	if g.burst == 0 || d.longer(g.whole) {
 		return 0
 	}
+	return int64(g.burst) - g.used(d)
+}
+
+// used is the number of tokens, rounded up, that debt d stands for.
+func (g *gcra) used(d span) int64 {
 	hi, lo := g.units(d)
+	if hi >= g.period {
+		return math.MaxInt64
+	}
 	used, rest := bits.Div64(hi, lo, g.period)
 	if rest > 0 {
 		used++
 	}
-	return int64(g.burst - used)
+	return int64(min(used, math.MaxInt64))
 }
 
 // express turns the debt that was made under the limit from into the same

@@ -56,10 +56,25 @@ func peek(s *bucket.Store, r *bucket.Rule, key string, now int64) bucket.Decisio
 // hit is something that was admitted.
 type hit struct{ at, n int64 }
 
-// checkEveryInterval fails unless in every interval, of length t say, at most
-// Capacity + t·Count/Per of the hits' tokens passed. The hits are in order.
+// checkEveryInterval fails unless what the hits took is what the limit promises:
+// of a bucket, in every interval, of length t say, at most Capacity + t·Count/Per
+// tokens; of a SlidingLog, at most Count in every half-open interval of length
+// Per. The hits are in order.
 func checkEveryInterval(t tester, l bucket.Limit, hits []hit) {
 	t.Helper()
+	if l.Algorithm == bucket.SlidingLog {
+		for i, first := range hits {
+			sum := int64(0)
+			for _, h := range hits[i:] {
+				if sum += h.n; h.at-first.at < int64(l.Per) && sum > l.Count {
+					t.Fatalf("%+v admitted too much from hit %d of %v", l, i, hits)
+				}
+			}
+		}
+	}
+	if l.Algorithm != bucket.TokenBucket && l.Algorithm != bucket.LeakyBucket {
+		return // of windows see algorithms_test.go
+	}
 	count, per := big.NewInt(l.Count), big.NewInt(int64(l.Per))
 	var passed, may big.Int // both times Per
 	for i := range hits {
@@ -98,11 +113,37 @@ func drawLimit(t *rapid.T) bucket.Limit {
 	return l
 }
 
+// algorithms are all that there are.
+var algorithms = [...]bucket.Algorithm{bucket.TokenBucket, bucket.LeakyBucket, bucket.FixedWindow, bucket.SlidingWindow, bucket.SlidingLog}
+
+// drawAnyLimit is drawLimit for every algorithm.
+func drawAnyLimit(t *rapid.T) bucket.Limit {
+	l := drawLimit(t)
+	switch l.Algorithm = rapid.SampledFrom(algorithms[:]).Draw(t, "algorithm"); l.Algorithm {
+	case bucket.TokenBucket, bucket.LeakyBucket:
+		return l
+	case bucket.SlidingWindow:
+		l.Count, l.Per = l.Count%(1<<32-1)+1, (l.Per+1)/2
+	case bucket.SlidingLog:
+		l.Count = l.Count%1024 + 1
+	}
+	l.Burst = 0
+	if l.Algorithm != bucket.SlidingLog {
+		l.Aligned = rapid.Bool().Draw(t, "aligned")
+	}
+	if l.Algorithm == bucket.FixedWindow && rapid.IntRange(0, 2).Draw(t, "calendar") == 0 {
+		l.Aligned, l.Calendar = false, true
+		l.Per = rapid.SampledFrom([]time.Duration{bucket.Day, bucket.Week, bucket.Month, bucket.Year}).Draw(t, "unit")
+		l.Zone = rapid.SampledFrom([]string{"", "Europe/Berlin", "America/St_Johns", "Pacific/Apia"}).Draw(t, "zone")
+	}
+	return l
+}
+
 // drawRule draws a rule with that many limits, named "a", "b" and so on.
 func drawRule(t *rapid.T, least, most int) *bucket.Rule {
 	limits := make([]bucket.Limit, rapid.IntRange(least, most).Draw(t, "limits"))
 	for i := range limits {
-		limits[i] = drawLimit(t)
+		limits[i] = drawAnyLimit(t)
 		limits[i].Name = string(rune('a' + i))
 	}
 	return newRule(t, "drawn", limits...)

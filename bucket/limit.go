@@ -20,8 +20,13 @@
 // as nanoseconds and an exact fraction of one, so a limit of 7 per second or of
 // a billion per second neither drifts nor rounds.
 //
-// States merge: of two copies of a GCRA state the later one wins, whatever
-// their order and however often they meet.
+// The windows keep two or three numbers in the same space, of which one is the
+// number of the window: that, never its time, tells windows apart. A sliding log
+// keeps every token's time, in blocks beside the states.
+//
+// States merge: of two copies of a GCRA state the later one wins, of two windows
+// the newer, of two counts of one window the larger, of two logs, newest first,
+// the later time of each pair; whatever their order and however often they meet.
 //
 // A full bucket is no bucket: it says nothing that an absent one doesn't. So
 // only full buckets are ever dropped, and dropping them loses nothing.
@@ -60,6 +65,23 @@ const (
 	// that the last Per still covers, as if its hits had come evenly. At most
 	// Count in each window, and close to it in any interval of length Per.
 	SlidingWindow
+	// SlidingLog remembers when each token was taken, for Per: never more than
+	// Count in any half-open interval of length Per, a token being free again
+	// exactly Per after it was taken. It is for small counts: 1024 at most, and 8 to
+	// 32 bytes for each token taken within Per.
+	SlidingLog
+	// Concurrent isn't about a rate: at most Count requests run at a time. It is
+	// the only limit of its rule, which no Store decides; see Rule.Concurrent.
+	Concurrent
+)
+
+// The lengths of the units in rate strings; with Calendar they stand for the
+// calendar's own.
+const (
+	Day   = 24 * time.Hour
+	Week  = 7 * Day
+	Month = 30 * Day
+	Year  = 360 * Day
 )
 
 // String returns the word for the algorithm in rate strings.
@@ -70,12 +92,12 @@ func (a Algorithm) String() string {
 	return "algorithm " + strconv.Itoa(int(a))
 }
 
-var algorithmWords = [...]string{TokenBucket: "token", LeakyBucket: "leaky", FixedWindow: "fixed", SlidingWindow: "sliding"}
+var algorithmWords = [...]string{TokenBucket: "token", LeakyBucket: "leaky", FixedWindow: "fixed", SlidingWindow: "sliding", SlidingLog: "log", Concurrent: "concurrent"}
 
 // windows is how many windows a state reaches over; 0 for those that have none.
 func (a Algorithm) windows() int64 {
 	switch a {
-	case FixedWindow:
+	case FixedWindow, SlidingLog:
 		return 1
 	case SlidingWindow:
 		return 2
@@ -102,7 +124,8 @@ type Limit struct {
 	// Algorithm says how the limit counts.
 	Algorithm Algorithm
 	// Count is the number of tokens that come back in each Per, at least 0.
-	// A limit of 0 refuses everything.
+	// A limit of 0 refuses everything. Where it is Concurrent, Count is how many
+	// may run at a time, and the only field besides Name.
 	Count int64
 	// Per is the window, at least one nanosecond.
 	Per time.Duration
@@ -113,6 +136,14 @@ type Limit struct {
 	// Aligned makes the windows of a FixedWindow or SlidingWindow begin at
 	// multiples of Per since the Unix epoch, as clocks on the wall have them.
 	Aligned bool
+	// Calendar makes the windows of a FixedWindow those of the calendar in Zone:
+	// days from midnight to midnight where Per is Day, weeks from Monday where it
+	// is Week, months and years where it is Month or Year, whatever their length.
+	Calendar bool
+	// Zone is the time zone of a Calendar by its IANA name, as "Europe/Berlin".
+	// "" is UTC. Replicas need the same time zone database: the system's, Go's or
+	// that of package time/tzdata.
+	Zone string
 }
 
 // String returns the limit's name, or its canonical text where it has none.
@@ -134,13 +165,17 @@ func (l Limit) Capacity() int64 {
 
 // text is the canonical form, in the words of the rate strings.
 func (l Limit) text() string {
+	if l.Algorithm == Concurrent {
+		return strconv.FormatInt(l.Count, 10) + " " + l.Algorithm.String()
+	}
 	b := l.appendRate(make([]byte, 0, 40))
-	if l.Algorithm != TokenBucket {
+	if l.Algorithm != TokenBucket && !(l.Algorithm == FixedWindow && l.Calendar) {
 		b = append(append(b, ' '), l.Algorithm.String()...)
 	}
 	if l.Aligned {
 		b = append(b, " aligned"...)
 	}
+	b = l.appendCalendar(b)
 	if l.Burst != 0 && l.Burst != l.Count {
 		b = strconv.AppendInt(append(b, " burst "...), l.Burst, 10)
 	}
@@ -152,7 +187,7 @@ func (l Limit) appendRate(b []byte) []byte {
 	b = strconv.AppendInt(b, l.Count, 10)
 	b = append(b, " per "...)
 	for i := len(units) - 1; i >= 0; i-- {
-		if u := units[i]; l.Per > 0 && l.Per%u.length == 0 {
+		if u := units[i]; l.Per > 0 && l.Per%u.length == 0 && (u.length != Week || l.Calendar) {
 			b = strconv.AppendInt(b, int64(l.Per/u.length), 10)
 			return append(append(b, ' '), u.name...)
 		}
@@ -163,14 +198,31 @@ func (l Limit) appendRate(b []byte) []byte {
 // validate reports everything that is wrong with the limit.
 func (l Limit) validate() error {
 	var errs []error
-	if l.Algorithm > SlidingWindow {
-		errs = append(errs, fmt.Errorf("field Algorithm is %d; choose TokenBucket, LeakyBucket, FixedWindow or SlidingWindow", l.Algorithm))
+	if l.Algorithm > Concurrent {
+		errs = append(errs, fmt.Errorf("field Algorithm is %d; choose TokenBucket, LeakyBucket, FixedWindow, SlidingWindow, SlidingLog or Concurrent", l.Algorithm))
 	}
+	if l.Count < 0 {
+		errs = append(errs, fmt.Errorf("field Count is %d; it must be at least 0, which refuses everything", l.Count))
+	}
+	if len(l.Name) > maxName || !isPrintableASCII(l.Name) {
+		errs = append(errs, fmt.Errorf("field Name %q must be printable ASCII of at most %d bytes, as it is sent in headers", l.Name, maxName))
+	}
+	if l.Algorithm == Concurrent {
+		errs = append(errs, l.validateConcurrent())
+	} else {
+		errs = append(errs, l.validateRate(), l.validateCalendar())
+	}
+	return errors.Join(errs...)
+}
+
+// validateRate reports what is wrong with the rate, and how it is counted.
+func (l Limit) validateRate() error {
+	var errs []error
 	windows := l.Algorithm.windows()
 	if windows > 0 && l.Burst != 0 && l.Burst != l.Count {
 		errs = append(errs, fmt.Errorf("field Burst is %d; a %s window holds Count, so leave it 0", l.Burst, l.Algorithm))
 	}
-	if windows == 0 && l.Aligned {
+	if l.Aligned && l.Algorithm != FixedWindow && l.Algorithm != SlidingWindow {
 		errs = append(errs, errors.New("field Aligned is set; only a FixedWindow or SlidingWindow has windows to align"))
 	}
 	if windows > 0 && int64(l.Per) > maxFill/windows {
@@ -179,17 +231,14 @@ func (l Limit) validate() error {
 	if l.Algorithm == SlidingWindow && l.Count > maxSliding {
 		errs = append(errs, fmt.Errorf("field Count is %d; a SlidingWindow counts to %d", l.Count, int64(maxSliding)))
 	}
-	if l.Count < 0 {
-		errs = append(errs, fmt.Errorf("field Count is %d; it must be at least 0, which refuses everything", l.Count))
+	if l.Algorithm == SlidingLog && l.Count > maxLog {
+		errs = append(errs, fmt.Errorf("field Count is %d; a SlidingLog remembers each of up to %d, so choose a SlidingWindow", l.Count, maxLog))
 	}
 	if l.Per <= 0 {
 		errs = append(errs, fmt.Errorf("field Per is %v; it must be above 0", l.Per))
 	}
 	if l.Burst < 0 {
 		errs = append(errs, fmt.Errorf("field Burst is %d; it must be at least 1, or 0 for Count", l.Burst))
-	}
-	if len(l.Name) > maxName || !isPrintableASCII(l.Name) {
-		errs = append(errs, fmt.Errorf("field Name %q must be printable ASCII of at most %d bytes, as it is sent in headers", l.Name, maxName))
 	}
 	if len(errs) == 0 && windows == 0 && l.Count > 0 && !l.fillsInTime() {
 		errs = append(errs, fmt.Errorf("a burst of %d at %s takes over 146 years to come back; lower Burst or Per", l.Capacity(), l.appendRate(nil)))

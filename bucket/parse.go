@@ -21,9 +21,10 @@ var units = [...]unit{
 	{"second", time.Second},
 	{"minute", time.Minute},
 	{"hour", time.Hour},
-	{"day", 24 * time.Hour},
-	{"month", 30 * 24 * time.Hour},
-	{"year", 360 * 24 * time.Hour},
+	{"day", Day},
+	{"week", Week}, // only a calendar's
+	{"month", Month},
+	{"year", Year},
 }
 
 // ParseError says where in a rate string something is wrong.
@@ -46,9 +47,14 @@ func (e *ParseError) Error() string {
 // of 0 counts as 1.
 //
 // Words after the unit say how to count, in any order: the algorithm, which is
-// token unless it is leaky, fixed or sliding; "burst 20" for the capacity of a
-// token or leaky bucket; "aligned" for windows that follow the clock. So
-// "100/hour sliding", "10/second burst 20", "5 per day fixed aligned".
+// token unless it is leaky, fixed, sliding or log; "burst 20" for the capacity of
+// a token or leaky bucket; "aligned" for windows that follow the clock. So
+// "100/hour sliding", "10/second burst 20", "5 per day fixed aligned". With
+// "calendar" a day, week, month or year is that of the calendar, in UTC or "in"
+// the time zone named after it: "1000/day calendar", "5 per month calendar in
+// Europe/Berlin". Zones are those of the IANA database.
+//
+// "2 concurrent" isn't about a rate: at most 2 run at a time.
 //
 // Any error is a *ParseError.
 func ParseLimits(s string) ([]Limit, error) {
@@ -78,7 +84,7 @@ type parser struct {
 
 func (p *parser) rest() string { return p.text[p.at:] }
 
-// limit reads COUNT ("/" | "per") [MULTIPLE] UNIT.
+// limit reads COUNT "concurrent", or COUNT ("/" | "per") [MULTIPLE] UNIT and words.
 func (p *parser) limit() (Limit, error) {
 	p.skipSpace()
 	count, ok, err := p.number()
@@ -89,8 +95,11 @@ func (p *parser) limit() (Limit, error) {
 		return Limit{}, p.fault("expected a count, as in 10/minute, not %s", p.next())
 	}
 	p.skipSpace()
+	if p.accept(algorithmWords[Concurrent]) {
+		return Limit{Algorithm: Concurrent, Count: count}, nil
+	}
 	if !p.accept("/") && !p.accept("per") {
-		return Limit{}, p.fault("expected / or per after the count, not %s", p.next())
+		return Limit{}, p.fault("expected /, per or concurrent after the count, not %s", p.next())
 	}
 	p.skipSpace()
 	start := p.at
@@ -109,8 +118,18 @@ func (p *parser) limit() (Limit, error) {
 		return Limit{}, p.fault("the window is longer than 292 years")
 	}
 	l := Limit{Count: count, Per: time.Duration(multiple) * length}
-	err = p.words(&l)
-	return l, err
+	if err = p.words(&l); err != nil {
+		return l, err
+	}
+	switch {
+	case l.Calendar && (multiple > 1 || length < Day):
+		p.at = start
+		return l, p.fault("expected day, week, month or year, which the calendar has, not %s", p.next())
+	case length == Week && !l.Calendar:
+		p.at = start
+		return l, p.fault("expected second, minute, hour, day, month or year, not %s; weeks are the calendar's: 7 days, or week calendar", p.next())
+	}
+	return l, nil
 }
 
 // words reads what follows the unit: how to count.
@@ -119,7 +138,7 @@ func (p *parser) words(l *Limit) error {
 	for p.skipSpace(); ; p.skipSpace() {
 		start := p.at
 		word := strings.ToLower(p.word())
-		algorithm := slices.Index(algorithmWords[:], word)
+		algorithm := slices.Index(algorithmWords[:Concurrent], word)
 		switch {
 		case word == "":
 			return nil
@@ -127,6 +146,14 @@ func (p *parser) words(l *Limit) error {
 			l.Algorithm, chosen = Algorithm(algorithm), true
 		case word == "aligned":
 			l.Aligned = true
+		case word == "calendar":
+			if l.Calendar = true; !chosen {
+				l.Algorithm = FixedWindow
+			}
+		case word == "in":
+			if err := p.zone(l); err != nil {
+				return err
+			}
 		case word == "burst":
 			p.skipSpace()
 			burst, ok, err := p.number()
@@ -139,9 +166,23 @@ func (p *parser) words(l *Limit) error {
 			l.Burst = burst
 		default:
 			p.at = start
-			return p.fault("unexpected %s; after the unit may come token, leaky, fixed or sliding, aligned, burst and a number, or a separator", p.next())
+			return p.fault("unexpected %s; after the unit may come token, leaky, fixed, sliding or log, burst and a number, aligned, calendar, in and a time zone, or a separator", p.next())
 		}
 	}
+}
+
+// zone reads the name of a time zone.
+func (p *parser) zone(l *Limit) error {
+	p.skipSpace()
+	start := p.at
+	l.Zone = zonePrefix(p.rest())
+	p.at += len(l.Zone)
+	with := Limit{Calendar: true, Zone: l.Zone}
+	if _, err := with.location(); err != nil || l.Zone == "" || !isZoneName(l.Zone) {
+		p.at = start
+		return p.fault("%s is no time zone that is known here; after in comes an IANA name, as Europe/Berlin or UTC", p.next())
+	}
+	return nil
 }
 
 // number reads ASCII digits; ok is false where there are none.

@@ -63,7 +63,7 @@ func TestParseLimits(t *testing.T) {
 func TestParseLimitsRefuses(t *testing.T) {
 	const (
 		count = "expected a count"
-		slash = "expected / or per"
+		slash = "expected /, per or concurrent"
 		unit  = "expected second, minute, hour, day, month or year"
 		apart = "unexpected"
 	)
@@ -110,7 +110,7 @@ func TestParseLimitsRefuses(t *testing.T) {
 func TestParseErrorsAreShort(t *testing.T) {
 	for text, want := range map[string]string{
 		"10/fortnight, 5/hour":   `bucket: rate string "10/fortnight, 5/hour": at offset 3: expected second, minute, hour, day, month or year, not "fortnight"`,
-		"10":                     `bucket: rate string "10": at offset 2: expected / or per after the count, not the end`,
+		"10":                     `bucket: rate string "10": at offset 2: expected /, per or concurrent after the count, not the end`,
 		long[:1<<10]:             `bucket: rate string "` + strings.Repeat("long ", 20) + `…": at offset 0: expected a count, as in 10/minute, not "long"`,
 		strings.Repeat("é", 200): `bucket: rate string "` + strings.Repeat("é", 50) + `…": at offset 0: expected a count, as in 10/minute, not "éééééééééé…"`,
 		"1/" + strings.Repeat("ab€", 40): `bucket: rate string "1/` + strings.Repeat("ab€", 19) + `ab…": at offset 2: expected second, minute, hour, day, month or year, not "` +

@@ -101,23 +101,23 @@ func TestCostsBeyondReason(t *testing.T) {
 func TestNothingIsDoneForOneThatDoesntHold(t *testing.T) {
 	store, rule := newStore(), bucket.MustRule("r", "10/hour; penalty 5/hour")
 	d := store.Digest(rule, "key")
-	v := store.TakeDigest(rule, d, 4, 0)
-	store.TakeDigest(rule, d, 7, 0) // one refusal
+	v := store.TakeDigest(rule, d, 4, 1)
+	store.TakeDigest(rule, d, 7, 1) // one refusal
 	var held atomic.Int64
 	for _, want := range []bool{false, true} {
 		if want {
 			held.Store(1)
 		}
-		if p, ok := store.PeekHeld(&held, rule, d, 1, 0, 1); ok != want || want != (p.Remaining == 5) {
+		if p, ok := store.PeekHeld(&held, rule, d, 1, 1, 1); ok != want || want != (p.Remaining == 5) {
 			t.Errorf("peek: %+v, %v", p, ok)
 		}
-		if ok := store.Penalize(&held, rule, d, 1, 0); ok != want {
+		if ok := store.Penalize(&held, rule, d, 1, 1); ok != want {
 			t.Errorf("penalize: %v", ok)
 		}
-		if credited, ok := store.RefundHeld(&held, rule, d, v.Receipt, 0); ok != want || credited != want {
+		if credited, ok := store.RefundHeld(&held, rule, d, v.Receipt, 1); ok != want || credited != want {
 			t.Errorf("refund: %v, %v", credited, ok)
 		}
-		if found, ok := store.ResetHeld(&held, rule, d, 0); ok != want || found != want {
+		if found, ok := store.ResetHeld(&held, rule, d, 1); ok != want || found != want {
 			t.Errorf("reset: %v, %v", found, ok)
 		}
 	}

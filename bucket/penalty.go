@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // WithPenalty adds a penalty: a limit that counts refusals. Each hit that another
@@ -34,11 +35,14 @@ type kind struct {
 	penalty   bool
 }
 
-func (k kind) validate(l Limit) error {
-	if k.penalty && l.Count == 0 {
-		return errors.Join(l.validate(), errors.New("field Count is 0; a penalty of 0 would refuse everything, so give it at least 1"))
+// check reports everything that is wrong with the limit, and looks up the time
+// zone of its Calendar.
+func (k kind) check(l Limit) (zone *time.Location, err error) {
+	zone, err = l.location()
+	if err = errors.Join(l.validate(), err); k.penalty && l.Count == 0 {
+		err = errors.Join(err, errors.New("field Count is 0; a penalty of 0 would refuse everything, so give it at least 1"))
 	}
-	return l.validate()
+	return zone, err
 }
 
 // identity is what tells the limit's state from those of the rule's others:
@@ -65,7 +69,7 @@ func penalize(terms []term, plain int, accounts []account, longest int, charge b
 	charge = charge && longest >= 0
 	for i := plain; i < len(terms); i++ {
 		a := &accounts[i]
-		a.next, a.wait = terms[i].take(a.state, 1, m)
+		a.take(&terms[i], 1, m)
 		charge = charge && a.wait == 0
 	}
 	place = longest
@@ -73,7 +77,8 @@ func penalize(terms []term, plain int, accounts []account, longest int, charge b
 		a := &accounts[i]
 		if charge {
 			a.state = a.next
-			_, a.wait = terms[i].take(a.state, 1, m)
+			a.take(&terms[i], 1, m)
+			a.next = a.state
 		}
 		if a.wait > 0 && (place < 0 || a.wait > accounts[place].wait) {
 			place = i
@@ -100,7 +105,7 @@ func (s *Store) Penalize(held *atomic.Int64, rule *Rule, d Digest, refusals, now
 	for i := rule.plain; i < len(rule.terms); i++ {
 		var a [1]account
 		t := &rule.terms[i]
-		s.open(&a[0], &sh.table, t, d, m)
+		s.open(&a[0], sh, t, d, m)
 		left, _ := t.left(a[0].state, now)
 		if n := min(refusals, left); n > 0 {
 			a[0].next, _ = t.take(a[0].state, uint64(n), m)

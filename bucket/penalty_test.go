@@ -188,7 +188,7 @@ func TestDecodeRuleRefusesPenalties(t *testing.T) {
 	both := encode(t, bucket.MustRule("r", "1/hour; penalty 1/day"))
 	penalty := both[len(one):]
 	zero := slices.Clone(both)
-	zero[len(one)+16], zero[len(one)+32] = 0, 0
+	zero[len(one)+17], zero[len(one)+33] = 0, 0
 	for name, b := range map[string][]byte{
 		"alone": penalty, "before": append(slices.Clone(penalty), one...), "of nothing": zero,
 	} {

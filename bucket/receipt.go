@@ -12,8 +12,9 @@ import (
 // nothing to any other: what it calls a time is one of that store's clock. The zero
 // Receipt refunds nothing.
 //
-// One time is enough for a window, whose state tells when it began, and for a
-// log. A bucket's tokens come back one after the other, the oldest first, so there
+// One time is enough for a window, whose state tells when it began. A log has its
+// tokens in order, so that one which came late, by the store's clock, has the time
+// of the one before it: the receipt has the difference. A bucket's tokens come back one after the other, the oldest first, so there
 // the receipt tells as well how long after the charge the last of it comes back:
 // the limits share 64 bits, and the time is rounded down to what fits. That is a
 // nanosecond for one limit, and 1/256 of the capacity for eight.
@@ -22,7 +23,7 @@ type Receipt struct {
 	tokens int64
 	store  uint32 // StoreConfig.ID
 	rule   uint32 // the print of the terms
-	owed   uint64 // by place: how long after at the last of it is paid back
+	owed   uint64 // by place: how long after at the last of it is paid back, or is in the log
 }
 
 // ReceiptBytes is the size of a receipt in binary.
@@ -69,10 +70,14 @@ func DecodeReceipt(b []byte) (r Receipt, err error) {
 func (s *Store) write(r *Receipt, h *hit, accounts []account) {
 	owed, width := uint64(0), width(h.plain)
 	for i := range h.terms[:h.plain] {
-		if t := &h.terms[i]; !t.windowed() {
-			d := t.gcra.debt(accounts[i].next, h.now)
-			owed |= d.ns >> t.gcra.grain(width) << (width * uint(i))
+		t, next, part := &h.terms[i], &accounts[i].next, uint64(0)
+		switch {
+		case !t.windowed():
+			part = t.gcra.debt(*next, h.now).ns >> t.gcra.grain(width)
+		case t.algorithm == SlidingLog: // behind others that came before, though their time is later
+			part = min(uint64(next.at+1-t.window.per-h.now), 1<<width-1)
 		}
+		owed |= part << (width * uint(i))
 	}
 	*r = Receipt{at: h.now, tokens: h.n, store: s.id, rule: h.print, owed: owed}
 }

@@ -31,20 +31,14 @@ func (s *Store) ResetHeld(held *atomic.Int64, rule *Rule, d Digest, now int64) (
 		if e == nil {
 			continue
 		}
-		found = found || e.live(now) && !s.untouched(e, now)
+		t := &s.limits.at(e.number()).term
+		state, _ := sh.table.known(e, t, now)
+		left, _ := t.left(state, now)
+		found = found || left < t.numbers.burst
 		// A whole state is no state: the sweep drops it. The number of its window
 		// stays, so that the next one is newer than any copy's.
-		e.set(State{seq: e.seq}, e.number())
+		sh.table.write(e, State{seq: state.seq}, e.number())
 	}
-	// For all keys of the shard, as resets are rare: a refund that is forgotten
-	// errs to the strict side.
-	sh.refunds.void = max(sh.refunds.void, now+1)
+	sh.refunds.forget(d, now)
 	return found, true
-}
-
-// untouched reports whether all that was taken of an entry has been refunded.
-func (s *Store) untouched(e *entry, now int64) bool {
-	t := &s.limits.at(e.number()).term
-	left, _ := t.left(e.state(), now)
-	return left == t.numbers.burst
 }

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // MaxLimits is the largest number of limits in one rule.
@@ -37,7 +38,8 @@ func (p FailurePolicy) String() string {
 	return fmt.Sprintf("failure policy %d", uint8(p))
 }
 
-// Rule is a name and one to eight limits that are charged together. It is
+// Rule is a name and one to eight limits that are charged together, or one that is
+// Concurrent. It is
 // immutable, but for its Mode, and safe for concurrent use. The zero Rule is good
 // for nothing but UnmarshalText, and so a variable for a flag.
 //
@@ -60,12 +62,17 @@ type Rule struct {
 // numbers are what tells two limits apart in a Store: all but the name.
 type numbers struct {
 	algorithm         Algorithm
-	aligned           bool
+	aligned, calendar bool
 	count, per, burst int64
+	zone              string // of a calendar
 }
 
 func (l Limit) numbers() numbers {
-	return numbers{l.Algorithm, l.Aligned, l.Count, int64(l.Per), l.Capacity()}
+	burst := l.Capacity()
+	if l.Algorithm == Concurrent { // a store has nothing to give, so it refuses everything
+		burst = 0
+	}
+	return numbers{l.Algorithm, l.Aligned, l.Calendar, l.Count, int64(l.Per), burst, l.zone()}
 }
 
 // term is one limit of a rule as the store sees it.
@@ -91,8 +98,9 @@ func WithFailurePolicy(p FailurePolicy) RuleOption {
 	}
 }
 
-// NewRule makes a rule of 1 to MaxLimits limits, penalties included. The name is required, at most
-// 256 bytes. The error names everything that is wrong.
+// NewRule makes a rule of 1 to MaxLimits limits, penalties included, or of one that
+// is Concurrent. The name is required, at most 256 bytes. The error names everything
+// that is wrong.
 func NewRule(name string, limits []Limit, opts ...RuleOption) (*Rule, error) {
 	r := &Rule{name: name, limits: slices.Clone(limits), plain: len(limits), mode: new(atomic.Uint32)}
 	var errs []error
@@ -113,7 +121,11 @@ func NewRule(name string, limits []Limit, opts ...RuleOption) (*Rule, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("bucket: rule %q: %w", name, err)
 	}
-	r.seal(appendPenalties(appendTerms(nil, r.terms[:r.plain]), r.terms[r.plain:]))
+	var wire []byte
+	for i := range r.terms {
+		wire = appendTerm(wire, &r.terms[i], i >= r.plain)
+	}
+	r.seal(wire)
 	return r, nil
 }
 
@@ -155,12 +167,13 @@ func (r *Rule) makeTerms() error {
 	case len(r.limits) > MaxLimits:
 		return fmt.Errorf("%d limits; a rule has 1 to %d, penalties included", len(r.limits), MaxLimits)
 	}
-	var errs []error
+	errs := []error{r.validateConcurrent()}
 	places := map[kind]int{}
 	names := map[string]int{}
 	for i, l := range r.limits {
 		k := kind{l.Algorithm, i >= r.plain}
-		if err := k.validate(l); err != nil {
+		zone, err := k.check(l)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("limit %d: %w", i+1, err))
 			continue
 		}
@@ -168,7 +181,7 @@ func (r *Rule) makeTerms() error {
 			errs = append(errs, fmt.Errorf("limits %d and %d are both named %q", first+1, i+1, l.Name))
 		}
 		names[l.Name] = i
-		r.terms = append(r.terms, newTerm(k.identity(l.Name, places[k]), l.numbers()))
+		r.terms = append(r.terms, newTerm(k.identity(l.Name, places[k]), l.numbers(), zone))
 		if l.Name == "" {
 			places[k]++
 		}
@@ -176,11 +189,13 @@ func (r *Rule) makeTerms() error {
 	return errors.Join(errs...)
 }
 
-func newTerm(id uint64, n numbers) term {
+func newTerm(id uint64, n numbers, zone *time.Location) term {
 	t := term{id: id, numbers: n}
-	if n.algorithm.windows() > 0 {
-		t.window = window{count: uint64(n.count), per: n.per, aligned: n.aligned}
-	} else {
+	switch {
+	case n.algorithm == Concurrent:
+	case t.windowed():
+		t.window = window{count: uint64(n.count), per: n.per, aligned: n.aligned, zone: zone}
+	default:
 		t.gcra = newGCRA(n)
 	}
 	return t

@@ -9,20 +9,19 @@ type entry struct {
 	at     int64  // a State's
 	val    uint64 // fields,
 	seq    uint32 // packed
-	limit  uint32 // index in the numbering; 0 marks an empty slot; and changedBit
+	limit  uint32 // index in the numbering; 0 marks an empty slot; changedBit and logBit
 }
 
 // changedBit is set in the limit of an entry that the list of changes has.
 const changedBit = 1 << 31
 
+// logBit is set in the limit of an entry whose val and seq are a log's.
+const logBit = 1 << 30
+
 // number is the index of the entry's numbers.
-func (e *entry) number() uint32 { return e.limit &^ changedBit }
+func (e *entry) number() uint32 { return e.limit &^ (changedBit | logBit) }
 
 func (e *entry) state() State { return State{e.at, e.val, e.seq} }
-
-func (e *entry) set(s State, limit uint32) {
-	e.at, e.val, e.seq, e.limit = s.at, s.val, s.seq, limit|e.limit&changedBit
-}
 
 // live reports whether there is an entry that still says something.
 func (e *entry) live(now int64) bool { return e.limit != 0 && !e.state().full(now) }
@@ -39,8 +38,16 @@ type table struct {
 	used  int
 	built int // how often it was made anew: what was learned of slots before is void
 
+	logs *slab // nil until there is one
+
 	track   bool
 	changed []Digest // the hi and lo of entries with changedBit, some of which may have gone
+}
+
+// write makes an entry's state that of a limit which keeps no log.
+func (t *table) write(e *entry, s State, limit uint32) {
+	t.dropLog(e)
+	e.at, e.val, e.seq, e.limit = s.at, s.val, s.seq, limit|e.limit&changedBit
 }
 
 // touch enters a changed entry into the list, once.
@@ -99,6 +106,7 @@ func (t *table) place(e entry) {
 // remove empties slot i and moves back the entries that its filling had pushed
 // on (Knuth, TAOCP 3, 6.4, algorithm R).
 func (t *table) remove(i int) {
+	t.dropLog(&t.slots[i])
 	t.used--
 	for j := t.next(i); t.slots[j].limit != 0; j = t.next(j) {
 		if h := t.home(t.slots[j].lo); between(i, h, j) {
@@ -132,6 +140,8 @@ func (t *table) rebuild(now int64) {
 	for i := range old {
 		if old[i].live(now) {
 			t.place(old[i])
+		} else {
+			t.dropLog(&old[i])
 		}
 	}
 }

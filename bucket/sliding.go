@@ -57,14 +57,14 @@ func (w *window) takeSliding(s State, n uint64, m moment) (next State, wait int6
 // the count, so they fit at last when both windows have passed.
 func (w *window) fits(p pair, n uint64) int64 {
 	if p.current+n > w.count { // not before the next window, in which p.current is the former
-		return w.per - p.into + w.until(p.current, w.count-n)
+		return w.per - p.into + w.weighing(p.current, w.count-n)
 	}
-	return max(0, w.until(p.before, w.count-n-p.current)-p.into)
+	return max(0, w.weighing(p.before, w.count-n-p.current)-p.into)
 }
 
-// until is how far into a window one must be for the weight of the former, which
+// weighing is how far into a window one must be for the weight of the former, which
 // counted n, to be at most room: the least e with n·(per-e) ≤ room·per.
-func (w *window) until(n, room uint64) int64 {
+func (w *window) weighing(n, room uint64) int64 {
 	if n <= room {
 		return 0
 	}
@@ -84,12 +84,17 @@ func (w *window) leftSliding(s State, now int64) (remaining, reset int64) {
 	} else if p.before == 0 {
 		reset = 0
 	}
+	return int64(w.count - min(w.weigh(p), w.count)), reset
+}
+
+// weigh is the number of tokens that count, rounded up.
+func (w *window) weigh(p pair) uint64 {
 	hi, lo := bits.Mul64(p.before, uint64(w.per-p.into))
 	weight, rest := bits.Div64(hi, lo, uint64(w.per)) // before < 2^32, so hi < per
 	if rest > 0 {
 		weight++
 	}
-	return int64(w.count - min(weight+p.current, w.count)), reset
+	return weight + p.current
 }
 
 // mergeSliding takes the larger of each window's counts, in the two windows that

@@ -33,7 +33,7 @@ type moment struct{ now, wall int64 }
 // times.
 func (a Algorithm) Merge(s, t State) State {
 	switch a {
-	case FixedWindow:
+	case FixedWindow, SlidingLog:
 		return mergeFixed(s, t)
 	case SlidingWindow:
 		return mergeSliding(s, t)
@@ -56,6 +56,8 @@ func (t *term) take(s State, n uint64, m moment) (next State, wait int64) {
 		return t.window.takeFixed(s, n, m)
 	case SlidingWindow:
 		return t.window.takeSliding(s, n, m)
+	case SlidingLog:
+		return t.window.takeLog(s, n, m.now)
 	}
 	return t.gcra.take(s, n, m.now)
 }
@@ -63,7 +65,7 @@ func (t *term) take(s State, n uint64, m moment) (next State, wait int64) {
 // left returns the number of whole tokens in s, and the time until all are back.
 func (t *term) left(s State, now int64) (remaining, reset int64) {
 	switch t.algorithm {
-	case FixedWindow:
+	case FixedWindow, SlidingLog:
 		return t.window.leftFixed(s, now)
 	case SlidingWindow:
 		return t.window.leftSliding(s, now)
@@ -77,4 +79,19 @@ func (t *term) delay(s State, now int64) int64 {
 		return 0
 	}
 	return t.gcra.debt(s, now).ceil()
+}
+
+// used returns the number of tokens taken that still count, rounded up. It may be
+// more than the limit's capacity where that has been lowered.
+func (t *term) used(s State, now int64) int64 {
+	switch {
+	case s.full(now):
+		return 0
+	case t.algorithm == FixedWindow || t.algorithm == SlidingLog:
+		return int64(s.val)
+	case t.algorithm == SlidingWindow:
+		p, _ := t.window.pair(s, now)
+		return int64(t.window.weigh(p))
+	}
+	return t.gcra.used(t.gcra.debt(s, now))
 }

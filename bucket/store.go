@@ -23,7 +23,8 @@ type StoreConfig struct {
 	// where nobody who chooses keys is hostile.
 	DigestKey DigestKey
 	// Epoch is what a clock on the wall shows at the store's time 0, in
-	// nanoseconds since 1970 UTC. Only windows that are Aligned depend on it.
+	// nanoseconds since 1970 UTC. Only windows that are Aligned or follow the Calendar
+	// depend on it.
 	Epoch int64
 	// MaxLimits bounds the different limit numbers that live keys may have at
 	// a time; 0 means 65536. Beyond it, hits that bring yet others are refused,
@@ -65,7 +66,7 @@ func NewStore(c StoreConfig) *Store {
 	if c.MaxLimits <= 0 {
 		c.MaxLimits = defaultMaxLimits
 	}
-	s := &Store{key: c.DigestKey, epoch: c.Epoch, id: c.ID, limits: newNumbering(c.MaxLimits)}
+	s := &Store{key: c.DigestKey, epoch: c.Epoch, id: c.ID, limits: newNumbering(min(c.MaxLimits, logBit-1))}
 	for i := range s.shards {
 		s.shards[i].table.track = c.Track
 	}
@@ -143,7 +144,7 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 	var space [MaxLimits]account
 	accounts := space[:len(h.terms)]
 	for i := range h.terms {
-		s.open(&accounts[i], &sh.table, &h.terms[i], h.digest, m)
+		s.open(&accounts[i], sh, &h.terms[i], h.digest, m)
 	}
 	from, to := settle(v, h.terms, h.plain, accounts, uint64(h.n), m)
 	if h.n == 0 || from == to {

@@ -11,7 +11,7 @@ import (
 // BenchmarkTake measures one decision of the store with keys that are digested
 // on the spot, from few to many of them, and with more than one limit.
 func BenchmarkTake(b *testing.B) {
-	for _, limits := range []string{"100/second", "7/second", "1000/second; 100000/hour", "100/second leaky", "100/second fixed", "100/second sliding"} {
+	for _, limits := range []string{"100/second", "7/second", "1000/second; 100000/hour", "100/second leaky", "100/second fixed", "1000/day calendar in Europe/Berlin", "100/second sliding", "100/second log"} {
 		for _, n := range []int{1, 10_000, 1_000_000} {
 			b.Run(limits+"/keys="+strconv.Itoa(n), func(b *testing.B) { benchmarkTake(b, limits, n) })
 		}

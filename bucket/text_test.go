@@ -17,13 +17,18 @@ var _ flag.Value = (*bucket.Limit)(nil)
 func TestLimitsAsText(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := bucket.Limit{
-			Algorithm: rapid.SampledFrom([]bucket.Algorithm{bucket.TokenBucket, bucket.LeakyBucket, bucket.FixedWindow, bucket.SlidingWindow}).Draw(t, "algorithm"),
+			Algorithm: rapid.SampledFrom(algorithms[:]).Draw(t, "algorithm"),
 			Count:     rapid.Int64Range(0, 1<<32-1).Draw(t, "count"),
 			Per:       time.Second * time.Duration(rapid.Int64Range(1, 1<<30).Draw(t, "seconds")),
 		}
-		if want.Algorithm <= bucket.LeakyBucket {
+		switch {
+		case want.Algorithm <= bucket.LeakyBucket:
 			want.Burst = rapid.Int64Range(0, 100).Draw(t, "burst")
-		} else {
+		case want.Algorithm == bucket.FixedWindow && rapid.Bool().Draw(t, "calendar"):
+			want.Calendar = true
+			want.Per = rapid.SampledFrom([]time.Duration{bucket.Day, bucket.Week, bucket.Month, bucket.Year}).Draw(t, "unit")
+			want.Zone = rapid.SampledFrom([]string{"", "UTC", "Europe/Berlin", "Etc/GMT-14"}).Draw(t, "zone")
+		case want.Algorithm != bucket.SlidingLog:
 			want.Aligned = rapid.Bool().Draw(t, "aligned")
 		}
 		if want.Burst == want.Count {
@@ -45,6 +50,9 @@ func TestLimitsThatAreNoText(t *testing.T) {
 		{Name: "named", Count: 1, Per: time.Second},
 		{Count: 1, Per: time.Millisecond},
 		{Count: -1, Per: time.Second},
+		{Count: 1, Per: bucket.Day, Calendar: true},
+		{Algorithm: bucket.FixedWindow, Count: 1, Per: 2 * bucket.Week, Calendar: true},
+		{Algorithm: bucket.FixedWindow, Count: 1, Per: bucket.Week, Calendar: true, Zone: "Nowhere"},
 		{},
 	} {
 		if text, err := l.MarshalText(); err == nil {

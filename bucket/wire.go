@@ -10,14 +10,19 @@ import (
 )
 
 // termBytes is the size of one limit in AppendBinary's form: identity,
-// algorithm, count, per and burst.
-const termBytes = 8 + 1 + 8 + 8 + 8
-
-// Set in the byte of the algorithm: alignedBit where windows are aligned,
-// penaltyBit where it isn't a limit but a penalty.
+// algorithm, flags, count, per and burst. That of a calendar goes on with the
+// length of its zone's name and the name.
 const (
-	alignedBit = 1 << 7
-	penaltyBit = 1 << 6
+	termBytes    = 8 + 1 + 1 + 8 + 8 + 8
+	maxTermBytes = termBytes + 1 + maxZone
+)
+
+// The flags of a limit.
+const (
+	alignedFlag  = 1 << iota // its windows are aligned
+	calendarFlag             // a zone follows
+	penaltyFlag              // it isn't a limit but a penalty
+	flagsEnd                 // no flag is as high
 )
 
 var errRuleEncoding = errors.New("bucket: malformed encoding of a rule")
@@ -38,61 +43,100 @@ func (r *Rule) Equivalent(other *Rule) bool { return r.wire == other.wire }
 func (r *Rule) BinarySize() int { return len(r.wire) }
 
 // MaxRuleBytes is the largest BinarySize.
-const MaxRuleBytes = MaxLimits * termBytes
+const MaxRuleBytes = MaxLimits * maxTermBytes
 
 // DecodeRule makes a rule of what AppendBinary appended. It has no name, so it
 // can't digest keys, but decides digests exactly as the original does. Anything
-// that NewRule would refuse, it refuses too.
+// that NewRule would refuse, it refuses too, also a time zone that is unknown here;
+// and a Concurrent rule, which no store decides.
 func DecodeRule(b []byte) (*Rule, error) {
-	if len(b) == 0 || len(b) > MaxRuleBytes || len(b)%termBytes != 0 {
+	if len(b) == 0 || len(b) > MaxRuleBytes {
 		return nil, errRuleEncoding
 	}
 	r := &Rule{mode: new(atomic.Uint32)}
 	r.seal(b)
-	for ; len(b) > 0; b = b[termBytes:] {
-		l := Limit{
-			Algorithm: Algorithm(b[8] &^ (alignedBit | penaltyBit)),
-			Aligned:   b[8]&alignedBit != 0,
-			Count:     int64(binary.BigEndian.Uint64(b[9:])),
-			Per:       time.Duration(binary.BigEndian.Uint64(b[17:])),
-			Burst:     int64(binary.BigEndian.Uint64(b[25:])),
-		}
-		penalty := b[8]&penaltyBit != 0
-		if !penalty && r.plain < len(r.terms) || penalty && r.plain == 0 {
+	for len(b) > 0 {
+		d, rest, err := decodeTerm(b)
+		switch {
+		case err != nil:
+			return nil, err
+		case !d.penalty && r.plain < len(r.terms) || d.penalty && r.plain == 0:
 			return nil, fmt.Errorf("%w: penalties must follow limits", errRuleEncoding)
-		}
-		if err := (kind{l.Algorithm, penalty}).validate(l); err != nil {
-			return nil, fmt.Errorf("%w: %w", errRuleEncoding, err)
-		}
-		id := binary.BigEndian.Uint64(b)
-		if slices.ContainsFunc(r.terms, func(t term) bool { return t.id == id }) {
+		case slices.ContainsFunc(r.terms, func(known term) bool { return known.id == d.id }):
 			return nil, fmt.Errorf("%w: two limits with one identity", errRuleEncoding)
+		case len(r.terms) == MaxLimits:
+			return nil, fmt.Errorf("%w: more than %d limits", errRuleEncoding, MaxLimits)
 		}
-		r.limits = append(r.limits, l)
-		r.terms = append(r.terms, newTerm(id, l.numbers()))
-		if !penalty {
+		r.limits = append(r.limits, d.limit)
+		r.terms = append(r.terms, d.term)
+		if b = rest; !d.penalty {
 			r.plain++
 		}
 	}
 	return r, nil
 }
 
-func appendTerms(b []byte, terms []term) []byte { return appendMarked(b, terms, 0) }
+// decoded is a limit that has been found right.
+type decoded struct {
+	term
+	limit   Limit
+	penalty bool
+}
 
-func appendPenalties(b []byte, terms []term) []byte { return appendMarked(b, terms, penaltyBit) }
-
-// appendMarked appends the terms, with the mark among the bits of the algorithm.
-func appendMarked(b []byte, terms []term, mark byte) []byte {
-	for _, t := range terms {
-		b = binary.BigEndian.AppendUint64(b, t.id)
-		kind := byte(t.algorithm) | mark
-		if t.numbers.aligned {
-			kind |= alignedBit
+// decodeTerm reads one limit, and returns what comes after it.
+func decodeTerm(b []byte) (d decoded, rest []byte, err error) {
+	if len(b) < termBytes {
+		return d, nil, errRuleEncoding
+	}
+	flags := b[9]
+	l := Limit{
+		Algorithm: Algorithm(b[8]),
+		Aligned:   flags&alignedFlag != 0,
+		Calendar:  flags&calendarFlag != 0,
+		Count:     int64(binary.BigEndian.Uint64(b[10:])),
+		Per:       time.Duration(binary.BigEndian.Uint64(b[18:])),
+		Burst:     int64(binary.BigEndian.Uint64(b[26:])),
+	}
+	rest = b[termBytes:]
+	if l.Calendar {
+		if len(rest) == 0 || len(rest)-1 < int(rest[0]) {
+			return d, nil, errRuleEncoding
 		}
-		b = append(b, kind)
-		b = binary.BigEndian.AppendUint64(b, uint64(t.count))
-		b = binary.BigEndian.AppendUint64(b, uint64(t.per))
-		b = binary.BigEndian.AppendUint64(b, uint64(t.numbers.burst))
+		l.Zone, rest = string(rest[1:1+rest[0]]), rest[1+rest[0]:]
+	}
+	k := kind{l.Algorithm, flags&penaltyFlag != 0}
+	zone, err := k.check(l)
+	switch {
+	case err != nil:
+		return d, nil, fmt.Errorf("%w: %w", errRuleEncoding, err)
+	case l.Algorithm == Concurrent:
+		return d, nil, fmt.Errorf("%w: it limits what runs at a time, which no store decides", errRuleEncoding)
+	case flags >= flagsEnd:
+		return d, nil, fmt.Errorf("%w: unknown flags %#x", errRuleEncoding, flags)
+	case l.Zone != l.zone(): // one form for each rule
+		return d, nil, fmt.Errorf("%w: UTC has no name here", errRuleEncoding)
+	}
+	return decoded{newTerm(binary.BigEndian.Uint64(b), l.numbers(), zone), l, k.penalty}, rest, nil
+}
+
+func appendTerm(b []byte, t *term, penalty bool) []byte {
+	b = binary.BigEndian.AppendUint64(b, t.id)
+	flags := byte(0)
+	if t.numbers.aligned {
+		flags |= alignedFlag
+	}
+	if t.calendar {
+		flags |= calendarFlag
+	}
+	if penalty {
+		flags |= penaltyFlag
+	}
+	b = append(b, byte(t.algorithm), flags)
+	b = binary.BigEndian.AppendUint64(b, uint64(t.count))
+	b = binary.BigEndian.AppendUint64(b, uint64(t.per))
+	b = binary.BigEndian.AppendUint64(b, uint64(t.numbers.burst))
+	if t.calendar {
+		b = append(append(b, byte(len(t.numbers.zone))), t.numbers.zone...)
 	}
 	return b
 }

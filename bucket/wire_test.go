@@ -79,11 +79,21 @@ func TestRuleBytes(t *testing.T) {
 		bucket.Limit{Name: "login", Count: 6, Per: time.Minute, Burst: 7},
 		bucket.Limit{Count: 0, Per: 3, Burst: 9})
 	want := strings.Join([]string{
-		first, "00", "0000000000000005", "000000003b9aca00", "0000000000000005",
-		login, "00", "0000000000000006", "0000000df8475800", "0000000000000007",
-		second, "00", "0000000000000000", "0000000000000003", "0000000000000000",
+		first, "0000", "0000000000000005", "000000003b9aca00", "0000000000000005",
+		login, "0000", "0000000000000006", "0000000df8475800", "0000000000000007",
+		second, "0000", "0000000000000000", "0000000000000003", "0000000000000000",
 	}, "")
 	if got := hex.EncodeToString(encode(t, rule)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	zoned := newRule(t, "any",
+		bucket.Limit{Name: "login", Algorithm: bucket.FixedWindow, Count: 5, Per: bucket.Day, Calendar: true, Zone: "Asia/Tokyo"},
+		bucket.Limit{Name: "a", Algorithm: bucket.SlidingLog, Count: 5, Per: time.Second})
+	want = strings.Join([]string{
+		login, "42", "0000000000000005", "00004e94914f0000", "0000000000000005", "0a", hex.EncodeToString([]byte("Asia/Tokyo")),
+		"af63dc4c8601ec8c", "04", "0000000000000005", "000000003b9aca00", "0000000000000005",
+	}, "")
+	if got := hex.EncodeToString(encode(t, zoned)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if b, _ := rule.AppendBinary([]byte("head")); !bytes.HasPrefix(b, []byte("head\xd9")) {
@@ -93,6 +103,8 @@ func TestRuleBytes(t *testing.T) {
 
 func TestDecodeRuleRefuses(t *testing.T) {
 	good := encode(t, bucket.MustRule("r", "10/minute"))
+	const termBytes = 33 // of a limit without a zone
+	zoned := encode(t, bucket.MustRule("r", "10/day calendar in Europe/Berlin"))
 	two := encode(t, bucket.MustRule("r", "10/minute; 20/hour"))
 	with := func(at int, value ...byte) []byte {
 		return slices.Replace(slices.Clone(good), at, at+len(value), value...)
@@ -107,11 +119,19 @@ func TestDecodeRuleRefuses(t *testing.T) {
 		"a limit and a half":   two[:len(two)-len(good)/2],
 		"nine limits":          nine,
 		"an unknown algorithm": with(8, 9),
-		"a negative count":     with(9, 0x80),
-		"a negative window":    with(17, 0x80),
-		"no window":            with(17, 0, 0, 0, 0, 0, 0, 0, 0),
-		"a negative burst":     with(25, 0xff),
-		"too long to fill":     with(25, 0x7f),
+		"an unknown flag":      with(9, 8),
+		"a negative count":     with(10, 0x80),
+		"a negative window":    with(18, 0x80),
+		"no window":            with(18, 0, 0, 0, 0, 0, 0, 0, 0),
+		"a negative burst":     with(26, 0xff),
+		"too long to fill":     with(26, 0x7f),
+		"a calendar of hours":  with(8, 2, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 3, 0x46, 0x30, 0xb8, 0xa0, 0),
+		"a zone cut short":     zoned[:len(zoned)-1],
+		"an unknown zone":      append(zoned[:len(zoned)-1:len(zoned)-1], 'x'),
+		"UTC by its name":      append(append(zoned[:termBytes:termBytes], 3), "UTC"...),
+		"Local":                append(append(zoned[:termBytes:termBytes], 5), "Local"...),
+		"no zone at all":       zoned[:termBytes],
+		"a log of 1025":        with(8, 4, 0, 0, 0, 0, 0, 0, 0, 4, 1),
 		"an identity twice":    append(slices.Clone(good), good...),
 	} {
 		if r, err := bucket.DecodeRule(b); err == nil || r != nil || !strings.HasPrefix(err.Error(), "bucket: malformed") {
@@ -122,7 +142,7 @@ func TestDecodeRuleRefuses(t *testing.T) {
 
 func FuzzDecodeRule(f *testing.F) {
 	f.Add([]byte{})
-	for _, limits := range []string{"10/minute", "0/day; 7/second", "9223372036854775807/2 hours"} {
+	for _, limits := range []string{"10/minute", "0/day; 7/second", "9223372036854775807/2 hours", "3/day log; 5/week calendar in Europe/Berlin; 7/day calendar"} {
 		f.Add(encode(f, bucket.MustRule("r", limits)))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -16,7 +16,14 @@ func TestWordsAfterTheUnit(t *testing.T) {
 		"10/second BURST 5  Leaky":   {Algorithm: bucket.LeakyBucket, Count: 10, Per: time.Second, Burst: 5},
 		"5 per 2 day fixed":          {Algorithm: bucket.FixedWindow, Count: 5, Per: 48 * time.Hour},
 		"5/minute fixed aligned":     {Algorithm: bucket.FixedWindow, Count: 5, Per: time.Minute, Aligned: true},
-		"5/minute\taligned\nsliding": {Algorithm: bucket.SlidingWindow, Count: 5, Per: time.Minute, Aligned: true},
+		"100/hour log":               {Algorithm: bucket.SlidingLog, Count: 100, Per: time.Hour},
+		"1000 per day calendar":      {Algorithm: bucket.FixedWindow, Count: 1000, Per: bucket.Day, Calendar: true},
+		"5/week fixed CALENDAR":      {Algorithm: bucket.FixedWindow, Count: 5, Per: bucket.Week, Calendar: true},
+		"5 per 1 weeks calendar":     {Algorithm: bucket.FixedWindow, Count: 5, Per: bucket.Week, Calendar: true},
+		"5 per year calendar in UTC": {Algorithm: bucket.FixedWindow, Count: 5, Per: bucket.Year, Calendar: true, Zone: "UTC"},
+		"5 per month calendar in America/Argentina/Buenos_Aires": {Algorithm: bucket.FixedWindow, Count: 5, Per: bucket.Month, Calendar: true, Zone: "America/Argentina/Buenos_Aires"},
+		"5 per month in Etc/GMT+5 calendar":                      {Algorithm: bucket.FixedWindow, Count: 5, Per: bucket.Month, Calendar: true, Zone: "Etc/GMT+5"},
+		"5/minute\taligned\nsliding":                             {Algorithm: bucket.SlidingWindow, Count: 5, Per: time.Minute, Aligned: true},
 	} {
 		limits, err := bucket.ParseLimits(text + " ; 1/day")
 		if err != nil || len(limits) != 2 || limits[0] != want {
@@ -32,11 +39,21 @@ func TestWordsAfterTheUnit(t *testing.T) {
 
 func TestWordsRefused(t *testing.T) {
 	for text, offset := range map[string]int{
-		"10/second bust 20":     10,
-		"10/second burst":       15,
-		"10/second burst -1":    16,
-		"10/second fixed leaky": 16,
-		"10/second 20":          10,
+		"10/second bust 20":                10,
+		"10/second burst":                  15,
+		"10/second burst -1":               16,
+		"10/second fixed leaky":            16,
+		"10/second 20":                     10,
+		"10/week":                          3,
+		"10/week sliding":                  3,
+		"10/3 days calendar":               3,
+		"10/30 days calendar":              3,
+		"10/hour calendar":                 3,
+		"10/day calendar in":               18,
+		"10/day calendar in ;":             19,
+		"10/day calendar in Europe/Berlln": 19,
+		"10/day calendar in Local":         19,
+		"10/day calendar in ../UTC":        19,
 	} {
 		_, err := bucket.ParseLimits(text)
 		if e, ok := err.(*bucket.ParseError); !ok || e.Offset != offset {
@@ -47,7 +64,8 @@ func TestWordsRefused(t *testing.T) {
 
 // What can be written needn't make sense together.
 func TestWordsThatDontGoTogether(t *testing.T) {
-	for _, text := range []string{"10/second fixed burst 20", "10/second aligned", "10/second leaky aligned", "5000000000/day sliding"} {
+	for _, text := range []string{"10/second fixed burst 20", "10/second aligned", "10/second leaky aligned", "5000000000/day sliding",
+		"1025/day log", "10/day log aligned", "10/day log burst 5", "10/day sliding calendar", "10/day calendar aligned", "10/day fixed in UTC"} {
 		limits, err := bucket.ParseLimits(text)
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +113,6 @@ func TestChangedLimitsOfEveryAlgorithm(t *testing.T) {
 		}
 		return r
 	}
-	algorithms := []bucket.Algorithm{bucket.TokenBucket, bucket.LeakyBucket, bucket.FixedWindow, bucket.SlidingWindow}
 	for _, from := range algorithms {
 		for _, to := range algorithms {
 			store := newStore()
