@@ -48,6 +48,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	_ "time/tzdata" // calendars' zones, where the host has none
 )
 
 func main() {
