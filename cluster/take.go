@@ -84,10 +84,10 @@ func (n *Node) expiry(ctx context.Context, now int64) int64 {
 const denyRetry = time.Second
 
 const (
-	// moveTime is how long after a change of the view tokens may still be on their
+	// unsettledTime is how long after a change of the view tokens may still be on their
 	// way, and moveRetry when one of them has arrived for sure.
-	moveTime  = 2 * time.Second
-	moveRetry = 100 * time.Millisecond
+	unsettledTime = 2 * time.Second
+	moveRetry     = 100 * time.Millisecond
 )
 
 // degrade decides a hit by its rule's failure policy, among that many members. If
@@ -100,7 +100,7 @@ func (n *Node) degrade(h transport.Hit, moving bool, now int64, members int) buc
 	case bucket.Deny:
 		return bucket.Verdict{Degraded: true, RetryAfter: denyRetry}
 	}
-	if moving && members > 1 && now-n.changed.Load() < int64(moveTime) {
+	if moving && members > 1 && now-n.changed.Load() < int64(unsettledTime) {
 		return bucket.Verdict{Degraded: true, RetryAfter: moveRetry}
 	}
 	v := takeShare(n.shares, h, now, members)

@@ -69,10 +69,10 @@ func TestSlotsAreSharedByAllReplicas(t *testing.T) {
 				break
 			}
 		}
-		if _, _, err := f.replicas[0].Acquire(t.Context(), bucket.MustRule("rate", "4/second"), "key"); !errors.Is(err, cluster.ErrNotConcurrent) {
+		if _, _, err := f.replicas[0].Acquire(f.Context(), bucket.MustRule("rate", "4/second"), "key"); !errors.Is(err, cluster.ErrNotConcurrent) {
 			t.Errorf("a rule for rates: %v", err)
 		}
-		if _, err := f.replicas[0].Take(t.Context(), rule, "key", 1); !errors.Is(err, cluster.ErrConcurrent) {
+		if _, err := f.replicas[0].Take(f.Context(), rule, "key", 1); !errors.Is(err, cluster.ErrConcurrent) {
 			t.Errorf("a rule for what runs: %v", err)
 		}
 	})
@@ -238,7 +238,7 @@ func TestSlotsByPolicy(t *testing.T) {
 			f.net.HealAll()
 			time.Sleep(5 * time.Second)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(f.Context())
 		cancel()
 		if release, _, err := asker.Acquire(ctx, bucket.MustRule("slow", "1 concurrent"), "k"); !errors.Is(err, context.Canceled) || release == nil {
 			t.Errorf("a context that is done: %v", err)

@@ -23,7 +23,7 @@ func TestAReleaseAmongWriters(t *testing.T) {
 		var left atomic.Bool
 		write := func(r *replica) {
 			for !left.Load() {
-				d, err := r.Take(t.Context(), rule, key, 1)
+				d, err := r.Take(f.Context(), rule, key, 1)
 				if err == nil && d.Allowed {
 					admitted.Add(1)
 				}

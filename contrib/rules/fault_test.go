@@ -50,7 +50,7 @@ func TestFaults(t *testing.T) {
 		{"rules:\n  '': 1/day", "f:2:3: rules: nothing is written here; give a text, or leave the field out"},
 		{"rules:\n  ? [a]\n  : 1/day", "f:2:5: rules: a text belongs here, not a list"},
 		{"rules:\n  a: [1/day]", `f:2:6: rule "a": a text belongs here, not a list`},
-		{"rules:\n  a: 5", `f:2:6: rule "a": part 1: rate string "5": at offset 1: expected / or per after the count, not the end`},
+		{"rules:\n  a: 5", `f:2:6: rule "a": part 1: rate string "5": at offset 1: expected /, per or concurrent after the count, not the end`},
 		{"rules:\n  a: 5/sec; 6/hour; x", `f:2:6: rule "a": part 1: rate string "5/sec": at offset 2: expected second, minute, hour, day, month or year, not "sec"` +
 			"\n" + `f:2:6: rule "a": part 3: rate string "x": at offset 0: expected a count, as in 10/minute, not "x"`},
 		{"rules:\n  a: policy deny", `f:2:6: rule "a": 0 limits; a rule has 1 to 8`},
@@ -90,13 +90,13 @@ func TestFaults(t *testing.T) {
 		{rule("limits: {algorithm: fxd, count: 5, per: day, burst: 5}"), `f:3:25: rule "a": limits: part 1: rate string "5 per day fxd burst 5": at offset 10: unexpected "fxd"; …`},
 		{rule("limits: {burst: 0, count: 5, per: day}"), `f:3:21: rule "a": limits: part 1: rate string "5 per day burst 0": at offset 17: expected a number above 0 after burst, not the end`},
 		{rule("limits: {count: 5, per: -1s}"), `f:3:13: rule "a": limits: limit 1: field Per is -1s; it must be above 0`},
-		{rule("limits: {count: 5, algorithm: fixed}"), `f:3:35: rule "a": limits: part 1: rate string "5 fixed": at offset 2: expected / or per after the count, not "fixed"`},
+		{rule("limits: {count: 5, algorithm: fixed}"), `f:3:35: rule "a": limits: part 1: rate string "5 fixed": at offset 2: expected /, per or concurrent after the count, not "fixed"`},
 		{rule("limits: {count: 5, per: day, name: é}"), `f:3:40: rule "a": limits.name: limit 1: field Name "é" must be printable ASCII of at most 64 bytes, as it is sent in headers`},
 		{rule("limits: {count: 5, per: day, name: ''}"), `f:3:40: rule "a": limits.name: nothing is written here; give a text, or leave the field out`},
 		{rule("limits: {count: 5, per: day, count: 6}"), `f:3:34: rule "a": limits: "count" is here for the second time, after line 3; keep one`},
 
 		// Several at once, in the order of the file.
-		{"rules:\n  a: 1\n  b:\n    limits: x\n    mode: y\n  c: 1/day", `f:2:6: rule "a": part 1: rate string "1": at offset 1: expected / or per after the count, not the end` +
+		{"rules:\n  a: 1\n  b:\n    limits: x\n    mode: y\n  c: 1/day", `f:2:6: rule "a": part 1: rate string "1": at offset 1: expected /, per or concurrent after the count, not the end` +
 			"\n" + `f:4:13: rule "b": limits: part 1: rate string "x": at offset 0: expected a count, as in 10/minute, not "x"` +
 			"\n" + `f:5:11: rule "b": mode: unknown mode "y"; choose enforce, shadow or off`},
 	} {
