@@ -6,6 +6,11 @@ func (t *table) known(e *entry, term *term, now int64) (State, log) {
 	if e.limit&logBit == 0 {
 		return e.state(), log{}
 	}
+	return t.logged(e, term, now)
+}
+
+// logged is known of an entry with logBit.
+func (t *table) logged(e *entry, term *term, now int64) (State, log) {
 	l := t.log(e)
 	l.expire(term.window.per, now)
 	return term.window.logState(&l), l

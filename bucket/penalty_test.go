@@ -43,6 +43,15 @@ func TestPenaltySteps(t *testing.T) {
 			{5 * s, 1, no, 0, 5 * s, 5 * s},
 			{10 * s, 1, yes, 0, 0, s},
 		}, []int{0, 1, 1, 1, 0}},
+		"a log of refusals": {"1/second; penalty 2/minute log", []step{
+			{0, 1, yes, 0, 0, s},
+			{0, 1, no, 0, s, s},
+			{s / 2, 1, no, 0, 119 * s / 2, 60 * s}, // until the first isn't counted any more
+			{30 * s, 1, no, 0, 30 * s, 61 * s / 2},
+			{60*s - 1, 1, no, 0, 1, s/2 + 1},
+			{60 * s, 1, yes, 0, 0, s},
+			{60 * s, 1, no, 0, s, s},
+		}, []int{0, 0, 1, 1, 1, 0, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store, rule := newStore(), bucket.MustRule("r", c.limits)

@@ -70,14 +70,11 @@ func (w *window) takeLog(s State, n uint64, now int64) (next State, wait int64) 
 }
 
 // until is how long n tokens, which don't fit, have to wait: until so many are
-// free again. The log may hold more than the count, from before it was lowered;
-// or less than the state, which was taken just now.
+// free again. The log may hold more than the count, from before it was lowered, or
+// a token less than the state, which was taken just now.
 func (w *window) until(a *account, n uint64, now int64) int64 {
-	place := int(a.state.val) + int(n) - int(w.count) - 1
-	if place >= a.log.n {
-		return a.state.at + 1 - now
-	}
-	return stretched(a.log.at(place), a.kept, w.per, now) + w.per - now
+	oldest := a.log.at(int(a.state.val) + int(n) - int(w.count) - 1)
+	return stretched(oldest, a.kept, w.per, now) + w.per - now
 }
 
 // stretch makes a log that was kept for from one for per. A token counts as long

@@ -141,8 +141,12 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 	}
 
 	m := moment{h.now, satAdd(s.epoch, h.now)}
-	var space [MaxLimits]account
-	accounts := space[:len(h.terms)]
+	var one [1]account // most rules need no more, and clearing more takes its time
+	accounts := one[:]
+	if len(h.terms) != 1 {
+		var space [MaxLimits]account
+		accounts = space[:len(h.terms)]
+	}
 	for i := range h.terms {
 		s.open(&accounts[i], sh, &h.terms[i], h.digest, m)
 	}
