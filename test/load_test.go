@@ -104,8 +104,6 @@ func (as answers) where(conditions ...func(answer) bool) answers {
 
 func failed(a answer) bool   { return a.err != nil }
 func degraded(a answer) bool { return a.Degraded }
-func decided(a answer) bool  { return a.err == nil && !a.Degraded }
-func allowed(a answer) bool  { return a.Allowed }
 
 func about(key string) func(answer) bool { return func(a answer) bool { return a.key == key } }
 

@@ -37,8 +37,8 @@ func TestRandomSchedules(t *testing.T) {
 const mostReplicas = 6
 
 // questions are about keys of all owners, under a rule whose policy admits nothing.
-func (c *churn) questions() (qs []question) {
-	rule := bucket.MustRule("api", "60/second burst 15", bucket.WithFailurePolicy(bucket.Deny))
+func (c *churn) questions(limit string) (qs []question) {
+	rule := bucket.MustRule("api", limit, bucket.WithFailurePolicy(bucket.Deny))
 	for i := range 8 {
 		qs = append(qs, question{rule, fmt.Sprint("user ", i), 0})
 	}
@@ -48,7 +48,7 @@ func (c *churn) questions() (qs []question) {
 // graceful: replicas join, leave and are restarted. Nothing is over, nothing refused.
 func (c *churn) graceful() {
 	idle := c.exhaust(40)
-	qs := c.questions()
+	qs := c.questions("60/second burst 15")
 	load := c.load(25*time.Millisecond, qs...)
 	for range 6 {
 		c.wait(0, 700*time.Millisecond)
@@ -73,7 +73,7 @@ func (c *churn) graceful() {
 // what was admitted since the last copy, or the whole where the copy was on its way to
 // another standby.
 func (c *churn) crashes() {
-	qs := c.questions()
+	qs := c.questions("60/second burst 15")
 	load := c.load(25*time.Millisecond, qs...)
 	for range 5 {
 		c.wait(300*time.Millisecond, 1500*time.Millisecond)
@@ -107,7 +107,7 @@ func (c *churn) crashes() {
 // anything: links are cut, streams break, packets are lost, machines are slow and
 // crash. Each replica may have been on a side of its own.
 func (c *churn) anything() {
-	qs := c.questions()
+	qs := c.questions("10/second burst 20") // what is asked is twenty times as much
 	load := c.load(25*time.Millisecond, qs...)
 	began := time.Now()
 	for range 8 {
