@@ -12,9 +12,9 @@ import (
 func claimant() *partitions {
 	p := newPartitions(1)
 	p.view = &handoff.View{Self: 1, Members: []handoff.Boot{1, 2, 3}, Hash: 9}
-	p.owners, p.former = make([]handoff.Boot, ring.Partitions), make([]handoff.Boot, ring.Partitions)
+	p.owners, p.heirs = make([]handoff.Boot, ring.Partitions), make([]handoff.Boot, ring.Partitions)
 	for i := range p.owners {
-		p.owners[i], p.former[i] = 1, 2
+		p.owners[i], p.heirs[i] = 1, 2
 	}
 	p.formed = true
 	return p
