@@ -74,6 +74,8 @@ func (s *Store) AppendCopy(b []byte, partition int, now int64) (_ []byte, entrie
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	c := copier{store: s, shard: partition % shardCount, now: now}
+	likely := sh.table.used * shardCount >> partitionBits // a shard has several partitions
+	c.records = make([]byte, 0, (likely+likely/4)*copyRecord)
 	for i := range sh.table.slots {
 		if e := &sh.table.slots[i]; e.live(now) && partitionOf(e.hi) == partition && !c.add(e) {
 			break
@@ -82,10 +84,11 @@ func (s *Store) AppendCopy(b []byte, partition int, now int64) (_ []byte, entrie
 	return c.finish(b), int(c.count)
 }
 
-// Changes hands over the entries that were charged since the last call, each
-// partition's in the form of AppendCopy, in one shard of 256. The bytes are valid
-// during the call. It needs StoreConfig.Track.
-func (s *Store) Changes(shard int, now int64, each func(partition int, changes []byte)) {
+// Changes hands over the entries that were charged or merged since the last call, each
+// partition's in the form of AppendCopy, in one shard of 256. Those of partitions that
+// aren't wanted are forgotten: wanted is called under the shard's lock. It needs
+// StoreConfig.Track.
+func (s *Store) Changes(shard int, now int64, wanted func(partition int) bool, each func(partition int, changes []byte)) {
 	sh := &s.shards[shard%shardCount]
 	sh.mu.Lock()
 	byPartition := map[int]*copier{}
@@ -95,6 +98,9 @@ func (s *Store) Changes(shard int, now int64, each func(partition int, changes [
 			continue
 		}
 		e.limit &^= changedBit
+		if !wanted(partitionOf(e.hi)) {
+			continue
+		}
 		c := byPartition[partitionOf(e.hi)]
 		if c == nil {
 			c = &copier{store: s, shard: shard % shardCount, now: now}

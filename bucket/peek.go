@@ -16,13 +16,17 @@ func (s *Store) Peek(rule *Rule, key string, n, now int64) Decision {
 
 // PeekDigest is Peek for a key that was digested elsewhere, as TakeDigest is Take.
 func (s *Store) PeekDigest(rule *Rule, d Digest, n, now int64) Verdict {
-	v, _ := s.PeekHeld(nil, rule, d, n, now)
+	v, _ := s.PeekHeld(nil, rule, d, n, now, 1)
 	return v
 }
 
 // PeekHeld is PeekDigest on the condition that held isn't 0, unless it is nil. ok
 // says whether it wasn't.
-func (s *Store) PeekHeld(held *atomic.Int64, rule *Rule, d Digest, n, now int64) (v Verdict, ok bool) {
+func (s *Store) PeekHeld(held *atomic.Int64, rule *Rule, d Digest, n, now int64, replicas int) (v Verdict, ok bool) {
+	if replicas > 1 {
+		var space [MaxLimits]term
+		return s.peek(held, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
+	}
 	return s.peek(held, &hit{rule.terms, rule.plain, rule.print, d, n, now})
 }
 

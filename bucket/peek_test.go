@@ -108,7 +108,7 @@ func TestNothingIsDoneForOneThatDoesntHold(t *testing.T) {
 		if want {
 			held.Store(1)
 		}
-		if p, ok := store.PeekHeld(&held, rule, d, 1, 1); ok != want || want != (p.Remaining == 5) {
+		if p, ok := store.PeekHeld(&held, rule, d, 1, 1, 1); ok != want || want != (p.Remaining == 5) {
 			t.Errorf("peek: %+v, %v", p, ok)
 		}
 		if ok := store.Penalize(&held, rule, d, 1, 1); ok != want {

@@ -99,3 +99,29 @@ func (g *gcra) grain(width uint) uint {
 func (r *Receipt) grains(i int, width uint) uint64 {
 	return r.owed >> (width * uint(i)) & (1<<width - 1)
 }
+
+// CoreBytes is the size of a receipt's core.
+const CoreBytes = 8 + 4 + 8
+
+// PutCore writes into b what of the receipt whoever asked for the hit doesn't know
+// anyway, in CoreBytes bytes.
+func (r *Receipt) PutCore(b []byte) {
+	binary.BigEndian.PutUint64(b, uint64(r.at))
+	binary.BigEndian.PutUint32(b[8:], r.store)
+	binary.BigEndian.PutUint64(b[12:], r.owed)
+}
+
+// Receipt returns the receipt with that core for a hit of so many tokens that the
+// rule allowed: the zero one if there were none, or the core is that of the zero one.
+func (r *Rule) Receipt(core []byte, tokens int64) Receipt {
+	receipt := Receipt{
+		at:    max(int64(binary.BigEndian.Uint64(core)), 0),
+		store: binary.BigEndian.Uint32(core[8:]),
+		owed:  binary.BigEndian.Uint64(core[12:]),
+	}
+	if tokens <= 0 || receipt == (Receipt{}) {
+		return Receipt{}
+	}
+	receipt.tokens, receipt.rule = tokens, r.print
+	return receipt
+}

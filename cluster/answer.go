@@ -2,8 +2,10 @@ package cluster
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 
+	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/handoff"
 	"github.com/shoal-dev/shoal/ring"
 	"github.com/shoal-dev/shoal/transport"
@@ -15,13 +17,25 @@ const (
 	callChanges = 2 // copies for the standby
 	callRelay   = 3 // an orphan for its holder
 	callSlots   = 4 // claims of concurrency limits
+	callRefund  = 5 // a hit that is taken back
+	callReset   = 6 // a key that is made whole
 )
 
 var (
 	errNotMe   = errors.New("cluster: meant for another boot, or from one that has departed")
-	errNotHeld = errors.New("cluster: not held here")
 	errNoSuch  = errors.New("cluster: unknown kind of call")
+	errRequest = errors.New("cluster: malformed request")
 )
+
+const digestBytes = 16
+
+func appendDigest(b []byte, d bucket.Digest) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, d.Hi), d.Lo)
+}
+
+func readDigest(b []byte) bucket.Digest {
+	return bucket.Digest{Hi: binary.BigEndian.Uint64(b), Lo: binary.BigEndian.Uint64(b[8:])}
+}
 
 // answering is the node as its peers see it.
 type answering struct{ node *Node }
@@ -35,6 +49,9 @@ func (a answering) Sight() transport.Sight {
 
 func (a answering) Decide(h transport.Hit, now int64) transport.Answer {
 	n := a.node
+	if former := n.doubtful(h, now); former != 0 {
+		return transport.Answer{NotHeld: true, Hint: uint64(former)}
+	}
 	if v, ok := n.decideHere(h, now); ok {
 		return transport.Answer{Verdict: v}
 	}
@@ -52,11 +69,15 @@ func (a answering) Call(ctx context.Context, from uint64, kind uint8, payload []
 	case callMoves:
 		return a.node.answerMoves(boot, payload)
 	case callChanges:
-		return nil, a.node.answerChanges(boot, payload)
+		return nil, a.node.answerChanges(ctx, boot, payload)
 	case callRelay:
 		return a.node.answerRelay(ctx, boot, payload)
 	case callSlots:
 		return a.node.answerSlots(boot, payload)
+	case callRefund:
+		return a.node.answerRefund(payload)
+	case callReset:
+		return nil, a.node.answerReset(payload)
 	}
 	return nil, errNoSuch
 }

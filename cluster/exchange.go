@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"maps"
+	"runtime"
 	"time"
 
 	"github.com/shoal-dev/shoal/handoff"
@@ -13,6 +14,9 @@ import (
 const (
 	// beat is how often a node looks at what its partitions need.
 	beat = 50 * time.Millisecond
+	// gatherTime is how long it waits, when it is kicked, for what others have to say:
+	// looking at 4096 partitions for each answer of a hundred members adds up.
+	gatherTime = time.Millisecond
 	// pauseTime is how long a node may have stood still before it must ask what
 	// has become of the cluster meanwhile.
 	pauseTime = time.Second
@@ -55,6 +59,7 @@ func (n *Node) exchange(ctx context.Context) {
 			return
 		case <-ticker.C:
 		case <-n.kicked:
+			sleep(ctx, gatherTime)
 		}
 	}
 }
@@ -130,17 +135,22 @@ func (n *Node) callMoves(ctx context.Context, to handoff.Boot, due []int) (answe
 	if m == nil || m.peer == nil {
 		return false
 	}
-	now := n.now()
+	now, copied := n.now(), 0
 	batch := binary.BigEndian.AppendUint64(nil, uint64(to))
 	for _, i := range due {
 		message, ok := n.parts.pending(i, to)
 		if !ok {
 			continue
 		}
-		batch = appendMove(batch, n.withCopy(move{Message: message, partition: i}, now))
+		step := n.withCopy(move{Message: message, partition: i}, now)
+		copied += len(step.copied)
+		batch = appendMove(batch, step)
 		if len(batch) > fullBatch {
 			break
 		}
+	}
+	if len(batch) == 8 {
+		return false // all is settled by now
 	}
 	answers, err := callFor(ctx, m.peer, callMoves, batch)
 	if err != nil {
@@ -150,6 +160,9 @@ func (n *Node) callMoves(ctx context.Context, to handoff.Boot, due []int) (answe
 	if err := n.receive(answers, to, nil); err != nil {
 		n.config.Log.Warn("a peer answers nonsense about partitions", "peer", m.name, "error", err)
 		return false
+	}
+	if !n.closing.Load() {
+		sleep(ctx, time.Duration(copied)*moveTime)
 	}
 	return true
 }
@@ -190,6 +203,7 @@ func (n *Node) receive(batch []byte, from handoff.Boot, answers *[]byte) error {
 			if err := n.store.Merge(m.partition, m.copied, now); err != nil {
 				return err
 			}
+			runtime.Gosched() // hits go first
 		}
 		if err := n.inflight.merge(m.partition, m.slots, n.parts.self, now); err != nil {
 			return err

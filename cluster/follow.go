@@ -40,14 +40,17 @@ func (n *Node) follow(ctx context.Context) {
 			return
 		}
 		boots := n.boots()
-		n.meet(boots)
 		if err := n.publish(ctx, boots); err != nil {
 			n.config.Log.Error("keeping the former view of the cluster", "members", len(boots), "error", err)
+			continue
 		}
+		n.meet(boots)
 	}
 }
 
-// meet notes that somebody else has been there.
+// meet notes that somebody else has been there. That comes after the view that
+// says so: until then tokens would still be made in a view of this node alone, which
+// makes all of them at once.
 func (n *Node) meet(boots []*member) {
 	if len(boots) > 1 {
 		n.gossip.joined.Store(true)

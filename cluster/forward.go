@@ -20,12 +20,14 @@ const (
 // decide decides a hit here, if the token of its partition is here and this
 // replica has not stood still.
 func (n *Node) decide(h transport.Hit, now int64) (v bucket.Verdict, ok bool) {
-	held := &n.parts.held[ring.Partition(h.Digest.Hi)]
-	if held.Load() == 0 || n.stoodStill(now) {
+	if !n.parts.holds(partition(h)) || n.stoodStill(now) {
 		return bucket.Verdict{}, false
 	}
-	return n.store.TakeHeld(held, h.Rule, h.Digest, h.Tokens, now, int(n.scale.Load()))
+	return n.take(h, now)
 }
+
+// partition is where the hit's key lies.
+func partition(h transport.Hit) int { return ring.Partition(h.Digest.Hi) }
 
 // forward has a hit decided by whoever holds the token of its partition. If that
 // can't be asked in half of the time, others may know more; at the end the rule's
@@ -41,16 +43,18 @@ func (n *Node) forward(h transport.Hit, now, expire int64) bucket.Verdict {
 	}
 	if !ok {
 		n.counters.byPolicy.Add(1)
-		verdict = n.degrade(h, n.now(), len(n.view.Load().members))
+		verdict = n.degrade(h, sent.moving, n.now(), len(n.view.Load().members))
 	}
 	return verdict
 }
 
 // sentHit says to whom a hit was sent in vain. It may have been debited there,
-// unless the number is 0.
+// unless the number is 0. moving says instead that nobody was silent, but the token
+// of its partition was on its way.
 type sentHit struct {
 	to     *member
 	number uint64
+	moving bool
 }
 
 // holder is the member that a hit should go to, as far as is known here: the last
@@ -73,33 +77,70 @@ func (n *Node) holder(v *view, partition int) *member {
 // askHolder asks the holder of the token, wherever it is, until a time. Where the
 // token is on its way the hit waits for it.
 func (n *Node) askHolder(h transport.Hit, now, until int64) (_ bucket.Verdict, _ sentHit, ok bool) {
-	partition := ring.Partition(h.Digest.Hi)
-	target, hints, pause := n.holder(n.view.Load(), partition), 0, tokenPause
-	for now < until {
+	target, hints, pause := n.holder(n.view.Load(), partition(h)), 0, tokenPause
+	moving := now < until
+	for ; now < until; now = n.now() {
 		if target.peer == nil {
 			if verdict, ok := n.decideHere(h, now); ok {
 				return verdict, sentHit{}, true
 			}
-			n.await(until)
-		} else {
-			answer, err := target.peer.Ask(h, until)
-			if err != nil {
-				return bucket.Verdict{}, sentHit{target, answer.Number}, false
-			}
-			if !answer.NotHeld {
-				return answer.Verdict, sentHit{}, true
-			}
-			next := n.view.Load().reach(handoff.Boot(answer.Hint))
-			if next != nil && next != target && hints < maxHints {
-				target, hints, now = next, hints+1, n.now()
-				continue
-			}
 			n.await(min(until, n.now()+int64(pause)))
-			pause *= 2
+			target, pause = n.holder(n.view.Load(), partition(h)), 2*pause
+			continue
 		}
-		target, now = n.holder(n.view.Load(), partition), n.now()
+		answer, err := target.peer.Ask(h, until)
+		if err != nil {
+			return bucket.Verdict{}, sentHit{to: target, number: answer.Number}, false
+		}
+		if !answer.NotHeld {
+			n.found(partition(h), target)
+			return answer.Verdict, sentHit{}, true
+		}
+		if verdict, ok := n.relayToNewcomer(target, handoff.Boot(answer.Hint), h, until); ok {
+			return verdict, sentHit{}, true
+		}
+		if next := n.next(partition(h), handoff.Boot(answer.Hint)); next != nil && next != target && hints < maxHints {
+			target, hints = next, hints+1
+			continue
+		}
+		n.await(min(until, n.now()+int64(pause)))
+		target, pause = n.holder(n.view.Load(), partition(h)), 2*pause
 	}
-	return bucket.Verdict{}, sentHit{}, false
+	return bucket.Verdict{}, sentHit{moving: moving}, false
+}
+
+// relayToNewcomer sends a hit by way of m, who says that a boot has the token of whom
+// this node hasn't heard.
+func (n *Node) relayToNewcomer(m *member, b handoff.Boot, h transport.Hit, until int64) (bucket.Verdict, bool) {
+	if b == 0 || n.view.Load().reach(b) != nil {
+		return bucket.Verdict{}, false
+	}
+	verdict, came := n.relay(m, sentHit{to: &member{id: b}}, h, until)
+	return verdict, came == decided
+}
+
+// next is whom to ask after one who gave this hint, or nil: without a hint, whoever
+// the table named before it changed, as that one knows where the token went. A hint
+// to this node, which hasn't the token, means that it is on its way from here to whoever
+// gave it.
+func (n *Node) next(partition int, hint handoff.Boot) *member {
+	v := n.view.Load()
+	m := v.reach(hint)
+	if hint == 0 {
+		m = v.reach(handoff.Boot(n.parts.former[partition].Load()))
+	}
+	if m != nil && m.peer == nil && !n.parts.holds(partition) {
+		return nil
+	}
+	return m
+}
+
+// found notes that a member had the token.
+func (n *Node) found(partition int, m *member) {
+	former := &n.parts.former[partition]
+	if former.Load() != 0 && m == n.view.Load().owner(partition) {
+		former.Store(0)
+	}
 }
 
 // await waits until a token has come here, or the time until.

@@ -75,7 +75,7 @@ func (f *inflight) decide(from handoff.Boot, c claim, now int64) (g grant, ok bo
 	}
 	g.others = t.sum(from, now)
 	if own := f.own[c.digest]; own != nil && from != 0 {
-		g.others += own.count
+		g.others += own.count + own.asked // an answer from a former holder may be under way
 	}
 	g.granted = max(0, min(c.want, c.limit-c.have-g.others))
 	if from != 0 {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 
@@ -12,7 +13,7 @@ import (
 // and forgets what it says is kept elsewhere. A batch is, for each partition: its
 // number u16, the length u32 of the copy, and the copy; without one it is to be
 // forgotten.
-func (n *Node) answerChanges(from handoff.Boot, batch []byte) error {
+func (n *Node) answerChanges(ctx context.Context, from handoff.Boot, batch []byte) error {
 	if n.parts.hasDeparted(from) {
 		return errNotMe
 	}
@@ -35,6 +36,7 @@ func (n *Node) answerChanges(from handoff.Boot, batch []byte) error {
 		}
 		n.parts.keep(p, from)
 		batch = batch[size:]
+		breathe(ctx, int(size))
 	}
 	return nil
 }

@@ -32,6 +32,9 @@ type HandoffMetrics struct {
 	// may have their only complete copy here. Missing are those that this replica
 	// should decide and doesn't yet.
 	Held, Sending, Doubtful, Missing int
+	// Uncopied are those held here whose standby hasn't acknowledged a whole copy
+	// yet: a crash of this replica would lose more of them than the last 100 ms.
+	Uncopied int
 	// Refused counts transfers that their receiver turned down: it was leaving, or
 	// had promised otherwise.
 	Refused int64
@@ -61,6 +64,7 @@ func (n *Node) Metrics() Metrics {
 		Relayed:   n.counters.relayed.Load(),
 		Handoff:   n.parts.metrics(),
 	}
+	m.Handoff.Uncopied = n.parts.uncopied(v)
 	for _, other := range v.members {
 		switch {
 		case !other.alive():
@@ -70,6 +74,19 @@ func (n *Node) Metrics() Metrics {
 		}
 	}
 	return m
+}
+
+// uncopied is how many partitions held here have no whole copy at their standby.
+func (p *partitions) uncopied(v *view) (count int) {
+	for i := range p.copied {
+		if !p.holds(i) {
+			continue
+		}
+		if standby := v.standby(i); standby != nil && standby.id != handoff.Boot(p.copied[i].Load()) {
+			count++
+		}
+	}
+	return count
 }
 
 func (p *partitions) metrics() HandoffMetrics {

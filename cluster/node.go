@@ -35,6 +35,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,6 +72,7 @@ type Node struct {
 	inflight *inflight
 	slotsDue chan struct{} // of capacity 1: keepSlots has something to look at
 
+	lines    lines // of Wait
 	lost     unreached
 	counters counters
 	scale    atomic.Int32 // by how much limits are divided here; 0 and 1: not
@@ -91,9 +93,9 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	key := c.digestKey()
 	background, cancel := context.WithCancel(context.Background())
 	started := time.Now()
-	stores := bucket.StoreConfig{DigestKey: key, Epoch: started.UnixNano()}
+	stores := bucket.StoreConfig{DigestKey: key, Epoch: started.UnixNano(), ID: rand.Uint32()}
 	replicated := stores
-	replicated.Track = c.Bind != ""
+	replicated.Track, replicated.ID = c.Bind != "", rand.Uint32()
 	n := &Node{
 		config:  c,
 		started: started,
@@ -252,8 +254,11 @@ func (n *Node) Close(ctx context.Context) error {
 		if n.gossip != nil {
 			n.left = n.leave(ctx)
 		}
-		n.cancel()
 		n.closed.Store(true)
+		if n.gossip != nil {
+			sleep(ctx, min(n.config.HitTimeout, maxLinger)) // until the calls that are under way have been answered
+		}
+		n.cancel()
 		n.shut()
 	})
 	return n.left

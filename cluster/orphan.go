@@ -5,7 +5,6 @@ import (
 
 	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/handoff"
-	"github.com/shoal-dev/shoal/ring"
 	"github.com/shoal-dev/shoal/transport"
 )
 
@@ -17,13 +16,17 @@ import (
 
 // askOthers has a hit that was sent in vain decided by others than its holder.
 func (n *Node) askOthers(h transport.Hit, sent sentHit, expire int64) (bucket.Verdict, bool) {
-	h.Orphan = true
-	v, partition := n.view.Load(), ring.Partition(h.Digest.Hi)
-	for _, m := range [...]*member{v.owner(partition), v.standby(partition)} {
+	h.Orphan = sent.number != 0
+	v, p := n.view.Load(), partition(h)
+	for _, m := range [...]*member{v.owner(p), v.standby(p)} {
 		if m == sent.to || !m.alive() {
 			continue
 		}
-		if verdict, ok := n.askOther(m, h, sent, expire); ok {
+		ask := n.askOther
+		if m.peer == nil {
+			ask = n.askSelf
+		}
+		if verdict, ok := ask(m, h, sent, expire); ok {
 			return verdict, true
 		}
 	}
@@ -32,12 +35,6 @@ func (n *Node) askOthers(h transport.Hit, sent sentHit, expire int64) (bucket.Ve
 
 // askOther has an orphan decided by m, or by its holder by way of m.
 func (n *Node) askOther(m *member, h transport.Hit, sent sentHit, expire int64) (bucket.Verdict, bool) {
-	if m.peer == nil {
-		if verdict, ok := n.relayBySomebody(sent, h, expire); ok {
-			return verdict, true
-		}
-		return n.decideHere(h, n.now())
-	}
 	answer, err := m.peer.Ask(h, expire)
 	switch {
 	case err != nil:
@@ -47,14 +44,34 @@ func (n *Node) askOther(m *member, h transport.Hit, sent sentHit, expire int64) 
 	case sent.to == nil || answer.Hint != uint64(sent.to.id):
 		return bucket.Verdict{}, false
 	}
-	return n.relay(m, sent, h, expire)
+	verdict, came := n.relay(m, sent, h, expire)
+	if came != spared {
+		return verdict, came == decided
+	}
+	h.Orphan = false
+	answer, err = m.peer.Ask(h, expire)
+	return answer.Verdict, err == nil && !answer.NotHeld
+}
+
+// askSelf has an orphan decided by its holder by way of somebody, or else here.
+func (n *Node) askSelf(_ *member, h transport.Hit, sent sentHit, expire int64) (bucket.Verdict, bool) {
+	switch verdict, came := n.relayBySomebody(sent, h, expire); came {
+	case decided:
+		return verdict, true
+	case spared:
+		h.Orphan = false
+	}
+	if n.doubtful(h, n.now()) != 0 {
+		return bucket.Verdict{}, false
+	}
+	return n.decideHere(h, n.now())
 }
 
 // relayBySomebody sends an orphan to its holder by way of a third replica. If that
 // can't reach it either, nobody tries again for a moment.
-func (n *Node) relayBySomebody(sent sentHit, h transport.Hit, expire int64) (bucket.Verdict, bool) {
+func (n *Node) relayBySomebody(sent sentHit, h transport.Hit, expire int64) (bucket.Verdict, outcome) {
 	if sent.to == nil || n.now() < n.lost.until(sent.to.id) {
-		return bucket.Verdict{}, false
+		return bucket.Verdict{}, unknown
 	}
 	members := n.view.Load().members
 	for i, first := 0, rand.N(len(members)); i < len(members); i++ {
@@ -62,36 +79,48 @@ func (n *Node) relayBySomebody(sent sentHit, h transport.Hit, expire int64) (buc
 		if m.peer == nil || m == sent.to || !m.alive() {
 			continue
 		}
-		verdict, ok := n.relay(m, sent, h, expire)
-		if !ok {
+		verdict, came := n.relay(m, sent, h, expire)
+		if came == unknown {
 			n.lost.add(sent.to.id, n.now())
 		}
-		return verdict, ok
+		return verdict, came
 	}
-	return bucket.Verdict{}, false
+	return bucket.Verdict{}, unknown
+}
+
+// doubtful returns who may have debited an orphan before the token came here from
+// there, or 0: that one remembers.
+func (n *Node) doubtful(h transport.Hit, now int64) handoff.Boot {
+	if !h.Orphan {
+		return 0
+	}
+	since := n.parts.held[partition(h)].Load()
+	if since == 0 || now-since >= int64(n.config.HitTimeout) {
+		return 0
+	}
+	return handoff.Boot(n.parts.came[partition(h)].Load())
 }
 
 // decideHere decides a hit by the token, or by the copy that is here if its holder
 // is gone and this node its heir.
 func (n *Node) decideHere(h transport.Hit, now int64) (bucket.Verdict, bool) {
-	partition := ring.Partition(h.Digest.Hi)
-	if since := n.parts.held[partition].Load(); h.Orphan && since != 0 && now-since < int64(n.config.HitTimeout) {
-		return bucket.Verdict{}, false // its former holder may have debited it
-	}
 	if v, ok := n.decide(h, now); ok {
 		return v, true
 	}
-	holder := handoff.Boot(n.parts.kept[partition].Load())
+	p := partition(h)
+	holder := handoff.Boot(n.parts.kept[p].Load())
 	v := n.view.Load()
 	if holder == 0 || v.reach(holder).alive() || n.stoodStill(now) {
 		return bucket.Verdict{}, false
 	}
-	if heir := v.heir(partition, holder); heir == nil || heir.peer != nil {
+	if heir := v.heir(p, holder); heir == nil || heir.peer != nil {
 		return bucket.Verdict{}, false
 	}
 	n.counters.byStandby.Add(1)
-	verdict := n.store.TakeShare(h.Rule, h.Digest, h.Tokens, now, int(n.scale.Load()))
+	verdict := takeShare(n.store, h, now, int(n.scale.Load()))
 	verdict.Degraded = true
-	n.parts.owe(partition)
+	if !h.Peek {
+		n.parts.owe(p)
+	}
 	return verdict, true
 }

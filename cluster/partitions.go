@@ -20,17 +20,26 @@ type partitions struct {
 	// node's clock; 0 if it isn't. It is written under mu and read by hits under
 	// their bucket's lock.
 	held [ring.Partitions]atomic.Int64
+	// came are the boots that sent the tokens that are here; 0 for those made here.
+	came [ring.Partitions]atomic.Uint64
 	// kept are the boots that hold a token and copy its buckets here, as to their
 	// standby; 0 where there is none.
 	kept [ring.Partitions]atomic.Uint64
+	// copied are the standbys that have acknowledged a whole copy of a partition held
+	// here; 0 if none has. It is for the metrics alone.
+	copied [ring.Partitions]atomic.Uint64
 	// hints are where the tokens of others were last known to be; 0 is unknown.
 	hints [ring.Partitions]atomic.Uint64
+	// former are the boots that the table named before it changed, until a hit has
+	// found the token where it names now; 0 is none. They know where it has gone.
+	former [ring.Partitions]atomic.Uint64
 
 	mu      sync.Mutex
 	parts   [ring.Partitions]handoff.Part
 	pace    [ring.Partitions]pace
 	view    *handoff.View
 	owners  []handoff.Boot        // by partition; nil before the first view
+	heirs   []handoff.Boot        // who would own what is owned here, and most likely did
 	gone    map[handoff.Boot]gone // boots that have been members
 	calling map[handoff.Boot]bool // who is being called
 	arrived chan struct{}         // closed, and replaced, when tokens have come
@@ -69,6 +78,7 @@ const goneTime = 10 * time.Minute
 
 // see makes v the view by which tokens move.
 func (p *partitions) see(v *view, now int64) {
+	owners, heirs := v.bootOwners(), v.bootHeirs(p.self)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.remember(v, now)
@@ -80,8 +90,12 @@ func (p *partitions) see(v *view, now int64) {
 		Hash:     v.hash,
 		Departed: p.departed,
 	}
-	p.owners = v.bootOwners()
+	was := p.owners
+	p.owners, p.heirs = owners, heirs
 	for i := range p.parts {
+		if was != nil && was[i] != p.owners[i] && (p.former[i].Load() == 0 || p.departed(handoff.Boot(p.former[i].Load()))) {
+			p.former[i].Store(uint64(was[i]))
+		}
 		p.parts[i].ViewChanged(p.view)
 		if self == nil {
 			p.parts[i].Doubt()
@@ -129,6 +143,7 @@ func (p *partitions) publish(i int, now int64) {
 		return
 	}
 	p.kept[i].Store(0)
+	p.copied[i].Store(0)
 	p.held[i].Store(max(now, 1))
 	close(p.arrived)
 	p.arrived = make(chan struct{})

@@ -17,39 +17,43 @@ import (
 // first did arrive.
 //
 // The request is: holder, asker and number u64 each, remaining time u32 (us),
-// digest 16, tokens i64, the rule. The answer is: flags u8, limit u8, remaining,
-// retry-after, reset-after and delay i64 each.
+// digest 16, tokens i64, the rule. The answer is a verdict, or empty if the token
+// isn't there.
 const (
-	relayHeader  = 8 + 8 + 8 + 4 + 16 + 8
-	relayVerdict = 2 + 4*8
-
+	relayHeader = 8 + 8 + 8 + 4 + 16 + 8
 	maxRelaying = time.Second
-
-	relayAllowed  = 1 << 0
-	relayDegraded = 1 << 1
 )
 
 var errRelay = errors.New("cluster: malformed relayed hit")
 
+// outcome says what became of a relayed hit.
+type outcome uint8
+
+const (
+	unknown outcome = iota // nobody knows
+	spared                 // it was not debited, and won't be
+	decided
+)
+
 // relay sends a hit to its holder by way of m.
-func (n *Node) relay(m *member, sent sentHit, h transport.Hit, expire int64) (bucket.Verdict, bool) {
+func (n *Node) relay(m *member, sent sentHit, h transport.Hit, expire int64) (bucket.Verdict, outcome) {
 	rest := time.Duration(expire - n.now())
 	if rest <= 0 {
-		return bucket.Verdict{}, false
+		return bucket.Verdict{}, unknown
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), rest)
 	defer cancel()
 	request := encodeRelay(sent.to.id, n.parts.self, sent.number, rest, h)
 	answer, err := m.peer.Call(ctx, callRelay, request)
-	if err != nil {
-		return bucket.Verdict{}, false
+	if err == nil && len(answer) == 0 {
+		return bucket.Verdict{}, spared
 	}
-	v, err := decodeVerdict(answer)
-	if err != nil {
-		return bucket.Verdict{}, false
+	v, wrong := transport.ReadVerdict(answer, h)
+	if err != nil || wrong != nil {
+		return bucket.Verdict{}, unknown
 	}
 	n.counters.relayed.Add(1)
-	return v, true
+	return v, decided
 }
 
 // answerRelay decides a relayed hit if it is meant for this boot, or passes it on.
@@ -82,16 +86,14 @@ func (n *Node) decideRelayed(asker handoff.Boot, request []byte) ([]byte, error)
 		Rule:   rule,
 		Tokens: int64(binary.BigEndian.Uint64(request[44:])),
 	}
-	var answer transport.Answer
-	if number := binary.BigEndian.Uint64(request[16:]); number == 0 { // it was never sent
-		answer = answering{n}.Decide(h, n.now())
-	} else if answer, err = n.server.DecideOnce(uint64(asker), number, h, n.now()); err != nil {
+	answer, err := n.server.DecideOnce(uint64(asker), binary.BigEndian.Uint64(request[16:]), h, n.now())
+	if err != nil {
 		return nil, err
 	}
 	if answer.NotHeld {
-		return nil, errNotHeld
+		return nil, nil
 	}
-	return encodeVerdict(answer.Verdict), nil
+	return transport.AppendVerdict(nil, answer.Verdict), nil
 }
 
 func encodeRelay(holder, asker handoff.Boot, number uint64, rest time.Duration, h transport.Hit) []byte {
@@ -105,30 +107,4 @@ func encodeRelay(holder, asker handoff.Boot, number uint64, rest time.Duration, 
 	b = binary.BigEndian.AppendUint64(b, uint64(h.Tokens))
 	b, _ = h.Rule.AppendBinary(b)
 	return b
-}
-
-func encodeVerdict(v bucket.Verdict) []byte {
-	flags := byte(0)
-	if v.Allowed {
-		flags |= relayAllowed
-	}
-	if v.Degraded {
-		flags |= relayDegraded
-	}
-	b := append(make([]byte, 0, relayVerdict), flags, v.Limit)
-	for _, n := range []int64{v.Remaining, int64(v.RetryAfter), int64(v.ResetAfter), int64(v.Delay)} {
-		b = binary.BigEndian.AppendUint64(b, uint64(n))
-	}
-	return b
-}
-
-func decodeVerdict(b []byte) (bucket.Verdict, error) {
-	if len(b) != relayVerdict {
-		return bucket.Verdict{}, errRelay
-	}
-	field := func(i int) int64 { return max(int64(binary.BigEndian.Uint64(b[2+8*i:])), 0) }
-	return bucket.Verdict{
-		Allowed: b[0]&relayAllowed != 0, Degraded: b[0]&relayDegraded != 0, Limit: b[1],
-		Remaining: field(0), RetryAfter: time.Duration(field(1)), ResetAfter: time.Duration(field(2)), Delay: time.Duration(field(3)),
-	}, nil
 }

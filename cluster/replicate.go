@@ -15,8 +15,15 @@ import (
 const (
 	// replicateEvery bounds what a crash can lose: what was admitted since.
 	replicateEvery = 100 * time.Millisecond
-	// batchesAtOnce bounds the memory of what is under way to one standby.
+	// copyBatch ends a batch of copies. wholeAtOnce bounds those of whole partitions in
+	// a round: 5 MB/s to each standby, which hits hardly notice. batchesAtOnce bounds
+	// the changes that wait for a slow one.
+	copyBatch     = 256 << 10
+	wholeAtOnce   = 2
 	batchesAtOnce = 8
+
+	breathTime  = 50 * time.Nanosecond // for each byte
+	leastBreath = 100 * time.Microsecond
 )
 
 // replicator copies the buckets that are decided here to where they will be looked
@@ -25,7 +32,7 @@ const (
 type replicator struct {
 	node *Node
 	full [ring.Partitions]handoff.Boot // the standby to which the whole partition went
-	out  map[handoff.Boot]*outgoing    // of this round
+	out  map[handoff.Boot]*outgoing    // what is to go, when the last round's has arrived
 	drop map[handoff.Boot][]int        // who is yet to forget what
 
 	mu    sync.Mutex
@@ -46,7 +53,7 @@ type outgoing struct {
 // replicate sends what has changed every 100 ms, and a whole partition when its
 // standby is new.
 func (n *Node) replicate(ctx context.Context) {
-	r := replicator{node: n, busy: map[handoff.Boot]bool{}, drop: map[handoff.Boot][]int{}}
+	r := replicator{node: n, out: map[handoff.Boot]*outgoing{}, busy: map[handoff.Boot]bool{}, drop: map[handoff.Boot][]int{}}
 	ticker := time.NewTicker(replicateEvery)
 	defer ticker.Stop()
 	for {
@@ -61,13 +68,15 @@ func (n *Node) replicate(ctx context.Context) {
 
 func (r *replicator) round(ctx context.Context) {
 	v, now := r.node.view.Load(), r.node.now()
-	r.out = map[handoff.Boot]*outgoing{}
 	r.review(v)
-	r.collectWhole(v, now)
+	r.collectWhole(ctx, v, now)
 	r.collectChanges(v, now)
 	r.collectDrops(v)
-	for _, out := range r.out {
-		r.send(ctx, out)
+	for b, out := range r.out {
+		if !r.isBusy(b) {
+			delete(r.out, b)
+			r.send(ctx, out)
+		}
 	}
 }
 
@@ -86,6 +95,9 @@ func (r *replicator) review(v *view) {
 			}
 			r.drop[out.to.id] = append(r.drop[out.to.id], out.drop...)
 		case len(out.whole) > 0:
+			for _, p := range out.whole {
+				r.node.parts.copied[p].Store(uint64(out.to.id))
+			}
 			for _, m := range v.members {
 				if m.peer != nil && m.id != out.to.id {
 					r.drop[m.id] = append(r.drop[m.id], out.whole...)
@@ -96,7 +108,7 @@ func (r *replicator) review(v *view) {
 }
 
 // collectWhole adds the partitions whose standby is new.
-func (r *replicator) collectWhole(v *view, now int64) {
+func (r *replicator) collectWhole(ctx context.Context, v *view, now int64) {
 	for p := range r.full {
 		if !r.node.parts.holds(p) {
 			r.full[p] = 0
@@ -110,26 +122,43 @@ func (r *replicator) collectWhole(v *view, now int64) {
 		out := r.add(standby, p, copied)
 		out.whole = append(out.whole, p)
 		r.full[p] = standby.id
+		breathe(ctx, len(copied))
 	}
 }
 
-// free reports whether more may be sent to a standby.
+// breathe leaves the CPU to hits for a while after a copy of that many bytes was made
+// or merged, about three times as long as that took. Yielding is not enough: while
+// every thread has something to run, Go looks at the sockets only every 10 ms.
+func breathe(ctx context.Context, bytes int) {
+	if d := time.Duration(bytes) * breathTime; d >= leastBreath {
+		sleep(ctx, d)
+	}
+}
+
+// free reports whether more whole partitions may be sent to a standby.
 func (r *replicator) free(m *member) bool {
+	return m.peer != nil && m.alive() && !r.isBusy(m.id) && r.waiting(m) < wholeAtOnce*copyBatch
+}
+
+// waiting is how many bytes are to go to a standby, to a batch.
+func (r *replicator) waiting(m *member) int {
 	out := r.out[m.id]
-	return m.peer != nil && m.alive() && !r.isBusy(m.id) && (out == nil || len(out.batches) < batchesAtOnce)
+	if out == nil {
+		return 0
+	}
+	last := len(out.batches) - 1
+	return last*copyBatch + len(out.batches[last])
 }
 
 // collectChanges adds what has changed in the partitions that the standby knows.
 func (r *replicator) collectChanges(v *view, now int64) {
+	known := func(p int) bool { return r.full[p] != 0 && r.node.parts.holds(p) }
 	for shard := range bucket.Shards {
-		r.node.store.Changes(shard, now, func(p int, changes []byte) {
-			if r.full[p] == 0 || !r.node.parts.holds(p) {
-				return
-			}
+		r.node.store.Changes(shard, now, known, func(p int, changes []byte) {
 			standby := v.standby(p)
 			switch {
 			case standby == nil || r.full[p] != standby.id: // it needs the whole
-			case r.isBusy(standby.id):
+			case r.waiting(standby) >= batchesAtOnce*copyBatch: // it needs the whole later
 				r.full[p] = 0
 			default:
 				out := r.add(standby, p, changes)
@@ -168,7 +197,7 @@ func (r *replicator) add(to *member, partition int, copied []byte) *outgoing {
 		r.out[to.id] = out
 	}
 	last := len(out.batches) - 1
-	if last < 0 || len(out.batches[last]) > fullBatch {
+	if last < 0 || len(out.batches[last]) > copyBatch {
 		out.batches = append(out.batches, nil)
 		last++
 	}

@@ -26,6 +26,7 @@ type running struct {
 	renew   int64     // when to tell it again
 	waiting []*ticket // that want to start, first come first served
 	asking  bool      // a claim is on its way
+	asked   int64     // for so many more, which may be granted already
 	hint    handoff.Boot
 }
 
@@ -103,17 +104,21 @@ func (n *Node) claims(now int64) map[*member][]claim {
 		}
 		delete(f.due, d)
 		f.seq++
-		r.asking, r.hint = true, 0
-		due[m] = append(due[m], claim{d, r.limit, r.count, int64(len(r.waiting)), f.seq})
+		r.asking, r.asked, r.hint = true, int64(len(r.waiting)), 0
+		due[m] = append(due[m], claim{d, r.limit, r.count, r.asked, f.seq})
 	}
 	return due
 }
 
-// claimHere answers claims whose token should be here.
+// claimHere answers claims whose token should be here. Grant and start are one step
+// to others, whose claims count what runs here.
 func (n *Node) claimHere(claims []claim) {
 	for _, c := range claims {
+		n.inflight.mu.Lock()
 		g, held := n.grant(0, c, n.now())
-		n.conclude(c, g, held, 0)
+		again := n.inflight.settle(c, g, held, 0, n.now())
+		n.inflight.mu.Unlock()
+		n.claimAgain(again, held)
 	}
 }
 
@@ -138,10 +143,17 @@ func (n *Node) claimThere(ctx context.Context, m *member, claims []claim) {
 	}
 }
 
-// conclude takes the answer to a claim. If there was none, as held is false, it is
-// made again in a moment, of the boot hint if that is known.
+// conclude takes another replica's answer to a claim.
 func (n *Node) conclude(c claim, g grant, held bool, hint handoff.Boot) {
+	n.inflight.mu.Lock()
 	again := n.inflight.settle(c, g, held, hint, n.now())
+	n.inflight.mu.Unlock()
+	n.claimAgain(again, held)
+}
+
+// claimAgain has keepSlots look for what is left to be told: at once, or in a moment
+// if there was no answer.
+func (n *Node) claimAgain(again, held bool) {
 	switch {
 	case again && held:
 		n.kickSlots()
@@ -151,15 +163,15 @@ func (n *Node) conclude(c claim, g grant, held bool, hint handoff.Boot) {
 }
 
 // settle takes the answer to a claim: of those that waited, in their order, as many
-// start as were granted. again says that there is more to be told.
+// start as were granted. If there was none, as held is false, the claim is made again,
+// of the boot hint if that is known. again says that there is more to be told. f.mu is
+// held.
 func (f *inflight) settle(c claim, g grant, held bool, hint handoff.Boot, now int64) (again bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	r := f.own[c.digest]
 	if r == nil {
 		return false
 	}
-	r.asking = false
+	r.asking, r.asked = false, 0
 	if held {
 		r.start(c, g)
 		r.renew = now + int64(slotRenewal)

@@ -47,7 +47,9 @@ func (n *Node) answerSlots(from handoff.Boot, batch []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		n.inflight.mu.Lock()
 		g, held := n.grant(from, c, now)
+		n.inflight.mu.Unlock()
 		hint := handoff.Boot(0)
 		if m := n.holder(v, ring.Partition(c.digest.Hi)); !held && m.peer != nil {
 			hint = m.id
@@ -57,10 +59,8 @@ func (n *Node) answerSlots(from handoff.Boot, batch []byte) ([]byte, error) {
 	return answers, nil
 }
 
-// grant decides a claim, if the token of its partition is here.
+// grant decides a claim, if the token of its partition is here. inflight.mu is held.
 func (n *Node) grant(from handoff.Boot, c claim, now int64) (g grant, held bool) {
-	n.inflight.mu.Lock()
-	defer n.inflight.mu.Unlock()
 	if !n.parts.holds(ring.Partition(c.digest.Hi)) || n.stoodStill(now) {
 		return grant{}, false
 	}

@@ -18,6 +18,8 @@ var (
 	ErrNilRule = errors.New("cluster: rule is nil or empty; make one with bucket.NewRule")
 	// ErrBadCost: tokens is negative.
 	ErrBadCost = errors.New("cluster: tokens must be at least 0")
+	// ErrConcurrent: the rule limits what runs at a time, not how much passes.
+	ErrConcurrent = errors.New("cluster: the rule limits concurrency; use Acquire")
 )
 
 // Take decides whether tokens may be taken from key under the rule, by all
@@ -27,15 +29,25 @@ var (
 // It returns within Config.HitTimeout, and before the context's deadline if
 // that has more than 2 ms left. Where the holder of the key's bucket can't be asked
 // in time its standby decides, and where that can't either the rule's failure
-// policy: that is no error, the decision is marked Degraded. The errors are ErrClosed, ErrNilRule, ErrBadCost and the
+// policy: that is no error, the decision is marked Degraded. The errors are ErrClosed, ErrNilRule, ErrBadCost, ErrConcurrent and the
 // context's own when it is done beforehand; a cancellation while Take waits is
 // not noticed. It is safe for concurrent use.
 func (n *Node) Take(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (bucket.Decision, error) {
+	return n.ask(ctx, rule, key, tokens, false)
+}
+
+func (n *Node) ask(ctx context.Context, rule *bucket.Rule, key string, tokens int64, peek bool) (bucket.Decision, error) {
 	if err := n.check(ctx, rule, tokens); err != nil {
 		return bucket.Decision{}, err
 	}
+	if _, concurrent := rule.Concurrent(); concurrent {
+		return bucket.Decision{}, ErrConcurrent
+	}
+	if rule.Mode() == bucket.Off {
+		return rule.Decision(bucket.Verdict{}), nil
+	}
 	now := n.now()
-	hit := transport.Hit{Digest: n.store.Digest(rule, key), Rule: rule, Tokens: tokens}
+	hit := transport.Hit{Digest: n.store.Digest(rule, key), Rule: rule, Tokens: tokens, Peek: peek}
 	if verdict, ok := n.decide(hit, now); ok {
 		return rule.Decision(verdict), nil
 	}
@@ -71,15 +83,27 @@ func (n *Node) expiry(ctx context.Context, now int64) int64 {
 // replica owns the keys of one that crashed.
 const denyRetry = time.Second
 
-// degrade decides a hit by its rule's failure policy, among that many members.
-func (n *Node) degrade(h transport.Hit, now int64, members int) bucket.Verdict {
+const (
+	// unsettledTime is how long after a change of the view tokens may still be on their
+	// way, and moveRetry when one of them has arrived for sure.
+	unsettledTime = 2 * time.Second
+	moveRetry     = 100 * time.Millisecond
+)
+
+// degrade decides a hit by its rule's failure policy, among that many members. If
+// nobody was silent but the token is moving, a share of the limit would come on top
+// of what its next holder is about to admit: then the policy LocalShare refuses.
+func (n *Node) degrade(h transport.Hit, moving bool, now int64, members int) bucket.Verdict {
 	switch h.Rule.FailurePolicy() {
 	case bucket.Allow:
 		return bucket.Verdict{Allowed: true, Degraded: true, Remaining: h.Rule.Capacity()}
 	case bucket.Deny:
 		return bucket.Verdict{Degraded: true, RetryAfter: denyRetry}
 	}
-	v := n.shares.TakeShare(h.Rule, h.Digest, h.Tokens, now, members)
+	if moving && members > 1 && now-n.changed.Load() < int64(unsettledTime) {
+		return bucket.Verdict{Degraded: true, RetryAfter: moveRetry}
+	}
+	v := takeShare(n.shares, h, now, members)
 	v.Degraded = true
 	if v.RetryAfter == bucket.Never && h.Tokens <= h.Rule.Capacity() {
 		v.RetryAfter = denyRetry // too much for a share, not for the whole

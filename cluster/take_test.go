@@ -151,22 +151,22 @@ func TestFailurePolicies(t *testing.T) {
 	allow := hit("5/minute; 9/hour", 1000, bucket.WithFailurePolicy(bucket.Allow))
 	deny := hit("1000/minute", 0, bucket.WithFailurePolicy(bucket.Deny))
 	for range 10 {
-		if v := n.degrade(allow, now, members); v != (bucket.Verdict{Allowed: true, Degraded: true, Remaining: 5}) {
+		if v := n.degrade(allow, false, now, members); v != (bucket.Verdict{Allowed: true, Degraded: true, Remaining: 5}) {
 			t.Errorf("allow: %+v", v)
 		}
-		if v := n.degrade(deny, now, members); v != (bucket.Verdict{Degraded: true, RetryAfter: time.Second}) {
+		if v := n.degrade(deny, false, now, members); v != (bucket.Verdict{Degraded: true, RetryAfter: time.Second}) {
 			t.Errorf("deny: %+v", v)
 		}
 	}
 	// A share is a fourth: 10 at once and 10 a minute, one every 6 s.
 	share := hit("40/minute", 1)
 	for i := range 12 {
-		v := n.degrade(share, now, members)
+		v := n.degrade(share, false, now, members)
 		if want := i < 10; v.Allowed != want || !v.Degraded || !want && v.RetryAfter != 6*time.Second {
 			t.Errorf("share, call %d: %+v", i, v)
 		}
 	}
-	if v := n.degrade(share, now+int64(6*time.Second), members); !v.Allowed {
+	if v := n.degrade(share, false, now+int64(6*time.Second), members); !v.Allowed {
 		t.Errorf("share, 6 s later: %+v", v)
 	}
 	// What was taken from shares is not taken from the limit itself.
@@ -176,10 +176,10 @@ func TestFailurePolicies(t *testing.T) {
 	// Nobody's share is less than one token.
 	few := hit("2/minute", 1)
 	few.Digest.Lo++
-	if v := n.degrade(few, now, 100); !v.Allowed {
+	if v := n.degrade(few, false, now, 100); !v.Allowed {
 		t.Errorf("a small share: %+v", v)
 	}
-	if v := n.degrade(few, now, 100); v.Allowed || v.RetryAfter != 50*time.Minute {
+	if v := n.degrade(few, false, now, 100); v.Allowed || v.RetryAfter != 50*time.Minute {
 		t.Errorf("a small share, used: %+v", v)
 	}
 }

@@ -7,10 +7,23 @@ import "github.com/shoal-dev/shoal/handoff"
 func (p *partitions) message(i int, b handoff.Boot) (handoff.Message, bool) {
 	part := &p.parts[i]
 	if m, due := part.Pending(p.view, b, p.owners[i]); due {
-		return m, true
+		return m, m.Kind != handoff.Claim || p.isTurn(i, b)
 	}
 	owed := p.pace[i].owed > 0 && part.State() == handoff.None && p.owners[i] == b
 	return handoff.Message{Kind: handoff.Copy, From: p.self, To: b}, owed
+}
+
+// isTurn reports whether boot b is to be asked for consent to the claim of partition
+// i now. The one that owned the partition before this replica came is asked first: it
+// most likely has the token, and then the others needn't send what copies they have.
+// p.mu is held.
+func (p *partitions) isTurn(i int, b handoff.Boot) bool {
+	first := p.heirs[i]
+	if first == 0 || first == b {
+		return true
+	}
+	_, due := p.parts[i].Pending(p.view, first, p.owners[i])
+	return !due
 }
 
 // pending is what boot b has to be told about partition i, if anything. The
@@ -36,7 +49,7 @@ func (p *partitions) receive(i int, m handoff.Message, now int64) (answer handof
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	part, pace := &p.parts[i], &p.pace[i]
-	held, claiming := part.State() == handoff.Hold, part.Claiming()
+	held, claiming, took := part.State() == handoff.Hold, part.Claiming(), part.Took(m.From)
 	answer, due = part.Receive(p.view, m)
 	switch {
 	case m.Kind == handoff.CopyAck && pace.owed == pace.told:
@@ -46,14 +59,23 @@ func (p *partitions) receive(i int, m handoff.Message, now int64) (answer handof
 		p.tally.Refused++
 	case answer.Kind == handoff.Held && due && p.owners != nil && p.owners[i] == m.From:
 		pace.wanted = true
-	case answer.Kind == handoff.Ack && held:
+	case answer.Kind == handoff.Ack && held && m.Version.After(took):
 		p.tally.Doubled++
 	}
 	if claiming && !part.Claiming() && part.State() != handoff.Hold {
-		pace.claim = now + int64(jitter(claimPause))
+		pause := claimPause
+		if m.Kind == handoff.Held || m.Kind == handoff.Busy {
+			pause = heldPause
+		}
+		pace.claim = inStep(now + int64(jitter(pause)))
 	}
 	if part.State() == handoff.Hold {
 		pace.owed, pace.told = 0, 0
+		if !held && m.Kind == handoff.Transfer {
+			p.came[i].Store(uint64(m.From))
+		} else if !held {
+			p.came[i].Store(0)
+		}
 	}
 	p.publish(i, now)
 	return answer, due

@@ -148,6 +148,21 @@ func (v *view) bootOwners() []handoff.Boot {
 	return owners
 }
 
+// bootHeirs returns the heir of each partition of one owner, 0 where there is none
+// and for the partitions of others.
+func (v *view) bootHeirs(owner handoff.Boot) []handoff.Boot {
+	heirs := make([]handoff.Boot, ring.Partitions)
+	for i := range heirs {
+		if v.owner(i).id != owner {
+			continue
+		}
+		if m := v.standby(i); m != nil {
+			heirs[i] = m.id
+		}
+	}
+	return heirs
+}
+
 // boot returns the member with a boot's name, or nil.
 func (v *view) boot(name string) *member {
 	for _, m := range v.members {

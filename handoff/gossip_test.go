@@ -95,7 +95,7 @@ func (c *check) meet(n *node, b Boot) {
 type event struct {
 	kind eventKind
 	boot Boot
-	by   Boot // joins: the seed, 0 for any; suspects: whom
+	by   Boot // joins: the seed, 0 for any; suspects and forces: whom
 }
 
 type eventKind uint8
@@ -106,12 +106,13 @@ const (
 	crashes
 	suspects
 	pauses
+	forces
 )
 
 func (e event) String() string {
-	s := e.boot.name() + " " + [...]string{"joins", "leaves", "crashes", "suspects", "stood still"}[e.kind]
+	s := e.boot.name() + " " + [...]string{"joins", "leaves", "crashes", "suspects", "stood still", "does without"}[e.kind]
 	if e.by != 0 {
-		s += " " + map[eventKind]string{joins: "by ", suspects: ""}[e.kind] + e.by.name()
+		s += " " + map[eventKind]string{joins: "by ", suspects: "", forces: ""}[e.kind] + e.by.name()
 	}
 	return s
 }
@@ -134,6 +135,11 @@ func (c *check) happen(w *world, e event, seed Boot) bool {
 			return false
 		}
 		c.hear(w, e.boot, e.by, hasGone)
+	case forces:
+		part := c.load(n)
+		forced := part.Force(c.view(e.boot, n), e.by)
+		n.save(part)
+		return forced
 	case pauses:
 		part := c.load(n)
 		part.Doubt()
@@ -142,7 +148,8 @@ func (c *check) happen(w *world, e event, seed Boot) bool {
 	return true
 }
 
-// join lets b start: it knows what its seed knows, and the seed knows it.
+// join lets b start: it sees whom its seed sees, and the seed sees it. Of those who
+// departed earlier it may hear late, as if they were still there.
 func (c *check) join(w *world, b, seed Boot) bool {
 	if seed == b || w.at(seed).life != alive || b == bootD && w.at(c.again).life == alive {
 		return false
@@ -150,7 +157,7 @@ func (c *check) join(w *world, b, seed Boot) bool {
 	s, n := w.at(seed), w.at(b)
 	c.meet(s, b)
 	s.leaving &= s.members
-	*n = node{life: alive, members: s.members, leaving: s.leaving, departed: s.departed}
+	*n = node{life: alive, members: s.members, leaving: s.leaving}
 	c.changed(w, seed)
 	return true
 }

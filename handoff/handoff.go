@@ -9,7 +9,7 @@
 //
 // A holder gives the token away by a [Transfer], which carries the state. From
 // then on it decides nothing, keeps its copy and repeats the message until it
-// hears Ack or Refuse. It never takes the token back by itself: not after a time,
+// hears what became of it. It never takes the token back by itself: not after a time,
 // not when the receiver has gone. Whoever receives a token takes it, whatever its
 // own table says, unless it is leaving or has promised otherwise.
 //
@@ -17,11 +17,13 @@
 // a [Claim] that everybody in the claimant's view consents to. Each of them must
 // see the same view, neither hold the token nor be sending it, and promise by the
 // partition's [Version] to refuse older transfers. A change of the view voids the
-// claim. So a single wrong suspicion makes no second holder.
+// claim. So a single wrong suspicion makes no second holder. To claim promises
+// nothing by itself: a token that arrives meanwhile is taken.
 //
 // A replica whose receiver has gone before it answered may have the only complete
-// copy. It is in [Doubt]: it may not leave until it holds again or the holder has
-// merged its copy.
+// copy, and so may one whose receiver thought it gone meanwhile and doesn't know
+// any more what it has taken from it. It is in [Doubt]: it may not leave until it
+// holds again or the holder has merged its copy.
 //
 // A split makes two tokens, one on each side. Nothing special happens afterwards:
 // the holder whose table names the other transfers to it, and one that holds

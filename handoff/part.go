@@ -7,7 +7,7 @@ import "slices"
 type Part struct {
 	state   State
 	version Version // the highest seen
-	fence   Version // no transfer up to this one is taken any more
+	fence   Version // no transfer up to this one is taken: the latest promised, taken, made or sent
 	sent    Version // Sending: of the transfer; Doubt: of the episode
 	to      Boot    // Sending: the receiver
 	hint    Boot    // where the token was last known to be; 0 is unknown
@@ -35,8 +35,15 @@ func (p *Part) State() State { return p.state }
 // is good for routing and says nothing certain.
 func (p *Part) Hint() Boot { return p.hint }
 
-// Forget drops the hint, which has been of no use.
-func (p *Part) Forget() { p.hint = 0 }
+// Took returns the version of the latest transfer that was taken from a boot.
+func (p *Part) Took(from Boot) Version {
+	for _, t := range p.taken {
+		if t.from == from {
+			return t.version
+		}
+	}
+	return Version{}
+}
 
 // Claiming reports whether a round of asking is under way.
 func (p *Part) Claiming() bool { return p.claim != nil }
@@ -133,13 +140,4 @@ func (p *Part) complete(v *View) {
 	}
 	p.fence = p.claim.version
 	p.state, p.claim, p.hint = Hold, nil, 0
-}
-
-// Settled reports whether there is nothing to do: the token is where the table
-// wants it, as far as this replica is concerned.
-func (p *Part) Settled(v *View, owner Boot) bool {
-	if owner == v.Self {
-		return p.state == Hold
-	}
-	return p.state == None || p.state == Hold && owner == 0
 }

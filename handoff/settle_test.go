@@ -148,7 +148,8 @@ func (r *continuation) unsettled() string {
 			wrong = append(wrong, b.name()+" sees another cluster")
 		case n.state == Hold && b != owner, n.state != Hold && b == owner, n.state == Sending, n.state == Doubt:
 			wrong = append(wrong, fmt.Sprintf("%s is in %v", b.name(), n.state))
-		case b == owner && w.required&^n.data != 0:
+		}
+		if n.life == alive && b == owner && w.required&^n.data != 0 {
 			wrong = append(wrong, b.name()+" lacks debits")
 		}
 	}

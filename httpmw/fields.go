@@ -3,6 +3,7 @@ package httpmw
 import (
 	"math/bits"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,8 +22,8 @@ const (
 const maxInteger = 999_999_999_999_999
 
 // SetHeaders sets RateLimit and RateLimit-Policy, and Retry-After where d was
-// refused but can pass later, as the middleware does. It is for handlers that
-// decide by themselves.
+// refused and it is known when it can pass, as the middleware does. It is for
+// handlers that decide by themselves. Of a rule that is bucket.Off it sets none.
 func SetHeaders(h http.Header, rule *bucket.Rule, d bucket.Decision) {
 	f := newFields(rule)
 	f.set(h, d)
@@ -30,46 +31,75 @@ func SetHeaders(h http.Header, rule *bucket.Rule, d bucket.Decision) {
 
 // fields are what a rule's headers have in common over all responses.
 type fields struct {
+	rule   *bucket.Rule
 	policy string         // value of RateLimit-Policy
-	limits []bucket.Limit // and, for each of them,
+	limits []bucket.Limit // the penalties last, and, for each of them,
 	names  []string       // its name as a structured-field string
+	plain  int            // that many are limits
 }
 
 func newFields(rule *bucket.Rule) fields {
-	f := fields{limits: rule.Limits()}
-	var policies []string
+	f := fields{rule: rule, limits: rule.Limits()}
+	f.plain = len(f.limits)
+	f.limits = append(f.limits, rule.Penalties()...)
 	for _, l := range f.limits {
-		name := quote(l.String())
-		f.names = append(f.names, name)
-		policies = append(policies, name+
-			";q="+strconv.FormatInt(min(l.Count, maxInteger), 10)+
-			";w="+strconv.FormatInt(seconds(l.Per), 10))
+		f.names = append(f.names, quote(l.String()))
+	}
+	var policies []string
+	for i, l := range f.limits[:f.plain] {
+		policies = append(policies, f.names[i]+
+			";q="+strconv.FormatInt(min(l.Count, maxInteger), 10)+unit(l))
 	}
 	f.policy = strings.Join(policies, ", ")
 	return f
 }
 
+// unit is what a limit counts in, as parameters of its policy.
+func unit(l bucket.Limit) string {
+	switch {
+	case l.Algorithm == bucket.Concurrent:
+		return `;qu="concurrent-requests"`
+	case l.Per > 0:
+		return ";w=" + strconv.FormatInt(seconds(l.Per), 10)
+	}
+	return ""
+}
+
 func (f *fields) set(h http.Header, d bucket.Decision) {
+	if f.rule.Mode() == bucket.Off {
+		return
+	}
 	h.Set(fieldPolicy, f.policy)
 	b := append(make([]byte, 0, 96), f.name(d.Limit)...)
 	b = append(b, ";r="...)
 	b = strconv.AppendInt(b, min(d.Remaining, maxInteger), 10)
-	if more := untilMore(d); more != bucket.Never {
+	more, known := untilMore(d)
+	if known {
 		b = append(b, ";t="...)
 		b = strconv.AppendInt(b, seconds(more), 10)
 	}
 	h.Set(fieldLimit, string(b))
-	if !d.Allowed && d.RetryAfter != bucket.Never {
-		h.Set(fieldRetryAfter, strconv.FormatInt(seconds(d.RetryAfter), 10))
+	if known && !d.Allowed {
+		h.Set(fieldRetryAfter, strconv.FormatInt(seconds(more), 10))
 	}
 }
 
 // untilMore is when the client can have more than it has now: the request that
-// was refused, or one token.
-func untilMore(d bucket.Decision) time.Duration {
-	if !d.Allowed {
-		return d.RetryAfter
+// was refused, or one token. It isn't known when what runs will end.
+func untilMore(d bucket.Decision) (more time.Duration, known bool) {
+	switch {
+	case d.Limit.Algorithm == bucket.Concurrent:
+		return 0, false
+	case !d.Allowed || d.WouldRefuse:
+		return d.RetryAfter, d.RetryAfter != 0 && d.RetryAfter != bucket.Never
+	default:
+		more = nextToken(d)
+		return more, more != bucket.Never
 	}
+}
+
+// nextToken is when one more token than now will be there, or a bit later.
+func nextToken(d bucket.Decision) time.Duration {
 	taken := d.Limit.Capacity() - d.Remaining
 	if d.Degraded || taken <= 1 || d.Limit.Algorithm != bucket.TokenBucket {
 		return d.ResetAfter
@@ -87,12 +117,15 @@ func untilMore(d bucket.Decision) time.Duration {
 }
 
 func (f *fields) name(l bucket.Limit) string {
-	for i := range f.limits {
-		if f.limits[i] == l {
-			return f.names[i]
-		}
+	if i := slices.Index(f.limits, l); i >= 0 {
+		return f.names[i]
 	}
 	return quote(l.String())
+}
+
+// penalizes reports whether a limit is one of the penalties only.
+func (f *fields) penalizes(l bucket.Limit) bool {
+	return slices.Index(f.limits, l) >= f.plain
 }
 
 // seconds rounds up: a client that waits that long has waited long enough.

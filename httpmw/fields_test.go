@@ -33,11 +33,11 @@ func TestSetHeaders(t *testing.T) {
 		{"allowed, and never whole", bucket.Decision{Allowed: true, Limit: minute, Remaining: 9, ResetAfter: bucket.Never}, `"10 per 1 minute";r=9`, ""},
 		{"refused", bucket.Decision{Limit: minute, Remaining: 2, RetryAfter: 6e9 + 1, ResetAfter: 50e9}, `"10 per 1 minute";r=2;t=7`, "7"},
 		{"refused for a nanosecond", bucket.Decision{Limit: minute, RetryAfter: 1, ResetAfter: 1}, `"10 per 1 minute";r=0;t=1`, "1"},
-		{"refused for no time", bucket.Decision{Limit: minute}, `"10 per 1 minute";r=0;t=0`, "0"},
+		{"refused for who knows how long", bucket.Decision{Limit: minute}, `"10 per 1 minute";r=0`, ""},
 		{"refused for ever", bucket.Decision{Limit: named, Remaining: 2, RetryAfter: bucket.Never, ResetAfter: 50e9}, `"per day";r=2`, ""},
 		{"refused for nearly ever", bucket.Decision{Limit: named, RetryAfter: bucket.Never - 1}, `"per day";r=0;t=9223372037`, "9223372037"},
 		{"degraded", bucket.Decision{Limit: minute, RetryAfter: time.Second, Degraded: true}, `"10 per 1 minute";r=0;t=1`, "1"},
-		{"a limit of another rule", bucket.Decision{Limit: bucket.Limit{Name: `"`, Count: 1, Per: 1}}, `"\"";r=0;t=0`, "0"},
+		{"a limit of another rule", bucket.Decision{Limit: bucket.Limit{Name: `"`, Count: 1, Per: 1}, RetryAfter: 1}, `"\"";r=0;t=1`, "1"},
 		{"capped", bucket.Decision{Allowed: true, Limit: minute, Remaining: math.MaxInt64}, `"10 per 1 minute";r=999999999999999;t=0`, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -108,16 +108,16 @@ func TestFieldsSayWhatWasDecided(t *testing.T) {
 				t.Fatalf("%+v is shown as %v", l, p)
 			}
 		}
-		more := d.ResetAfter
+		more, known := d.ResetAfter, d.ResetAfter != bucket.Never
 		if !d.Allowed {
-			more = d.RetryAfter
+			more, known = d.RetryAfter, d.RetryAfter != bucket.Never && d.RetryAfter != 0
 		}
 		wait, hasWait := limit.params["t"]
 		if limit.value != shown(d.Limit) || limit.params["r"] != min(d.Remaining, maxInteger) ||
-			hasWait != (more != bucket.Never) || hasWait && !d.Allowed && !roundsUp(wait, more) || hasWait && time.Duration(wait-1)*time.Second >= max(more, 1) {
+			hasWait != known || hasWait && !d.Allowed && !roundsUp(wait, more) || hasWait && time.Duration(wait-1)*time.Second >= max(more, 1) {
 			t.Fatalf("%+v is shown as %v", d, limit)
 		}
-		if after := h.Get("Retry-After"); (after != "") != (!d.Allowed && d.RetryAfter != bucket.Never) {
+		if after := h.Get("Retry-After"); (after != "") != (!d.Allowed && known) {
 			t.Fatalf("%+v has Retry-After %q", d, after)
 		}
 	})

@@ -39,14 +39,20 @@ func unavailable() problem {
 	}
 }
 
-func exceeded(l bucket.Limit) problem {
-	return problem{
+// exceeded names the limit or penalty that refused.
+func exceeded(l bucket.Limit, penalty bool) problem {
+	p := problem{
 		Type:     problemTypes + "quota-exceeded",
 		Title:    "Request cannot be satisfied as assigned quota has been exceeded",
 		Status:   http.StatusTooManyRequests,
 		Detail:   l.String(),
 		Violated: []string{l.String()},
 	}
+	if penalty {
+		p.Type = problemTypes + "abnormal-usage-detected"
+		p.Title = "Request not satisfied due to detection of abnormal request pattern"
+	}
+	return p
 }
 
 // write answers the request with the problem, which no cache may keep.

@@ -145,6 +145,7 @@ func TestFiveDecideAsOne(t *testing.T) {
 			began := time.Now()
 			want := oracle.ask(rule, key, cost)
 			got := r.ask(rule, key, cost)
+			want.Receipt, got.Receipt = bucket.Receipt{}, bucket.Receipt{} // of different stores
 			if got != want || time.Since(began) != 0 {
 				t.Fatalf("call %d, %d tokens for %q by %v, after %v:\ngot  %+v\nwant %+v", i, cost, key, rule, time.Since(began), got, want)
 			}

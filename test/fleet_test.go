@@ -2,7 +2,6 @@ package test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -97,7 +96,7 @@ func (f *fleet) startOn(host *simnet.Host, changes ...func(*cluster.Config)) *re
 	}
 	r.Node = node
 	f.Cleanup(func() {
-		_ = node.Close(context.Background()) // which the dead can't do without an error
+		r.end()
 		if f.Failed() {
 			f.Logf("log of %s:\n%s", r.Name(), r.log)
 		}
@@ -109,6 +108,11 @@ func (f *fleet) startOn(host *simnet.Host, changes ...func(*cluster.Config)) *re
 // the test: in no time, and heard by nobody.
 func (r *replica) kill() {
 	r.host.Kill()
+	r.end()
+}
+
+// end ends what is left of a replica in the test, without a word to the others.
+func (r *replica) end() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = r.Close(ctx) // which tells so
@@ -201,7 +205,7 @@ func (r *replica) memberNames() []string {
 // keyOf returns a key that the replica owns in its own view: another for each n.
 func (r *replica) keyOf(rule *bucket.Rule, n int) string {
 	for i := 0; ; i++ {
-		key := fmt.Sprint("key ", i)
+		key := fmt.Sprint(rule.Name(), " ", i) // unique among rules as well
 		if r.Owner(rule, key) != r.Name() {
 			continue
 		}
@@ -220,139 +224,6 @@ func (r *replica) ask(rule *bucket.Rule, key string, tokens int64) bucket.Decisi
 		r.fleet.Errorf("%s: Take: %v", r.Name(), err)
 	}
 	return d
-}
-
-// answer is one call of Take that has returned.
-type answer struct {
-	bucket.Decision
-	from *replica
-	key  string
-	sent time.Time
-	took time.Duration
-	err  error
-}
-
-// traffic is a steady stream of hits.
-type traffic struct {
-	fleet   *fleet
-	cancel  context.CancelFunc
-	wg      sync.WaitGroup
-	mu      sync.Mutex
-	answers []answer
-}
-
-// question is what a load asks.
-type question struct {
-	rule    *bucket.Rule
-	key     string
-	timeout time.Duration // of the call's context; 0 for none
-}
-
-// load has each of the replicas ask all the questions every so often, whether or
-// not the earlier ones have been answered, until stop.
-func (f *fleet) load(every time.Duration, from []*replica, questions ...question) *traffic {
-	ctx, cancel := context.WithCancel(context.Background())
-	l := &traffic{fleet: f, cancel: cancel}
-	f.Cleanup(l.end)
-	for i, r := range from {
-		l.wg.Go(func() {
-			time.Sleep(every * time.Duration(i) / time.Duration(len(from))) // not in step
-			ticker := time.NewTicker(every)
-			defer ticker.Stop()
-			for ctx.Err() == nil {
-				for _, q := range questions {
-					l.wg.Go(func() { l.ask(r, q) })
-				}
-				select {
-				case <-ticker.C:
-				case <-ctx.Done():
-				}
-			}
-		})
-	}
-	return l
-}
-
-func (l *traffic) ask(r *replica, q question) {
-	ctx := context.Background()
-	if q.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, q.timeout)
-		defer cancel()
-	}
-	a := answer{from: r, key: q.key, sent: time.Now()}
-	a.Decision, a.err = r.Take(ctx, q.rule, q.key, 1)
-	a.took = time.Since(a.sent)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.answers = append(l.answers, a)
-	if limit := min(hitTimeout, cmp.Or(q.timeout, hitTimeout)); a.took > limit {
-		l.fleet.Errorf("%s waited %v for %q; at most %v", r.Name(), a.took, q.key, limit)
-	}
-}
-
-// end stops the load and waits for the last answers.
-func (l *traffic) end() {
-	l.cancel()
-	l.wg.Wait()
-}
-
-// stop ends the load and returns all answers.
-func (l *traffic) stop() answers {
-	l.end()
-	return l.answers
-}
-
-type answers []answer
-
-// where returns those that match all of the conditions.
-func (as answers) where(conditions ...func(answer) bool) answers {
-	return slices.DeleteFunc(slices.Clone(as), func(a answer) bool {
-		return slices.ContainsFunc(conditions, func(holds func(answer) bool) bool { return !holds(a) })
-	})
-}
-
-func failed(a answer) bool   { return a.err != nil }
-func degraded(a answer) bool { return a.Degraded }
-func decided(a answer) bool  { return a.err == nil && !a.Degraded }
-func allowed(a answer) bool  { return a.Allowed }
-
-func about(key string) func(answer) bool { return func(a answer) bool { return a.key == key } }
-
-func from(rs ...*replica) func(answer) bool {
-	return func(a answer) bool { return slices.Contains(rs, a.from) }
-}
-
-// between matches calls that began and ended in that time.
-func between(since, until time.Time) func(answer) bool {
-	return func(a answer) bool { return !a.sent.Before(since) && a.sent.Add(a.took).Before(until) }
-}
-
-func since(t time.Time) func(answer) bool {
-	return func(a answer) bool { return !a.sent.Before(t) }
-}
-
-// bounded fails the test unless in every interval, of length t say, at most
-// Capacity + t·Count/Per + extra of the calls began and ended. They are of one
-// key, cost one token each and were allowed.
-func (as answers) bounded(f *fleet, l bucket.Limit, extra int64) {
-	f.Helper()
-	ends := slices.Clone(as)
-	slices.SortFunc(ends, func(a, b answer) int { return a.sent.Add(a.took).Compare(b.sent.Add(b.took)) })
-	for _, first := range as {
-		passed := int64(0)
-		for _, a := range ends {
-			if a.sent.Before(first.sent) {
-				continue
-			}
-			passed++
-			t := int64(a.sent.Add(a.took).Sub(first.sent))
-			if more := passed - l.Capacity() - extra; more > 0 && more*int64(l.Per) > t*l.Count {
-				f.Errorf("%d of %q passed in %v; at most %d and %v may", passed, a.key, time.Duration(t), l.Capacity()+extra, l)
-				return
-			}
-		}
-	}
 }
 
 // logbook keeps what one replica logs.

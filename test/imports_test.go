@@ -8,6 +8,8 @@
 //   - which package may import which, and which other modules (the table rules);
 //   - no Go file at the root: cluster/ is the entry point;
 //   - bucket and ring never read a clock: `now` is an argument;
+//   - transport, handoff and cluster read the clock on the wall in a few named
+//     functions alone (wall_test.go), so a step of it can't matter elsewhere;
 //   - a core package has no mutable package-level variable, so that any number
 //     of nodes can live in one process, and in one synctest bubble;
 //   - every package says in its package comment what it is for.
@@ -102,6 +104,7 @@ var checks = []struct {
 }{
 	{"arrows", checkArrows},
 	{"clock", checkClock},
+	{"wall", checkWall},
 	{"variables", checkVariables},
 	{"comments", checkComments},
 }
@@ -508,6 +511,14 @@ func TestRulesCanFail(t *testing.T) {
 		{checkVariables, "bucket/a.go", "package p\nvar errLast error\n", "var errLast may be mutable"},
 		{checkVariables, "bucket/a.go", "package p\nvar a = [...]int{1}\nfunc f() { a[0]++ }\n", "assigns to a"},
 		{checkVariables, "bucket/a.go", "package p\nvar a = [...]struct{ n int }{{1}}\nfunc f() { a[0].n = 2 }\n", "assigns to a"},
+		{checkWall, "cluster/a.go", clock + "func f() time.Time { return time.Now() }\n", "f: time.Now"},
+		{checkWall, "cluster/a.go", clock + "func (n *Node) Start() time.Time { return time.Now() }\n", "Node.Start: time.Now"},
+		{checkWall, "cluster/a.go", clock + "func Start() time.Time { return time.Now() }\n", ""},
+		{checkWall, "handoff/a.go", clock + "func Start() time.Time { return time.Now() }\n", "handoff/a.go: Start: time.Now"},
+		{checkWall, "transport/a.go", "package p\nfunc f(t T) int64 { return t.UnixMilli() }\n", "f: .UnixMilli"},
+		{checkWall, "transport/a.go", "package p\nvar f = func(t T) T { return t.Round(0) }\n", "a variable: .Round(0)"},
+		{checkWall, "transport/a.go", clock + "func f(t time.Time) (time.Duration, time.Duration) { return time.Since(t), time.Second.Round(7) }\n", ""},
+		{checkWall, "transport/a_test.go", clock + "func f() time.Time { return time.Now() }\n", ""},
 		{checkVariables, "bucket/a.go", "package p\nvar ErrX = errors.New(\"x\")\nfunc f() { ErrX = nil }\n", "assigns to ErrX"},
 		{checkVariables, "bucket/a.go", "package p\nvar a, b = [...]int{1}, [...]func(*int){nil}\nfunc f() int { a := a[0]; return a }\n", ""},
 		{checkVariables, "bucket/a.go", "package p\nvar (\n\t_ I = (*T)(nil)\n\tErrX = errors.New(\"x\")\n\tre = regexp.MustCompile(\"x\")\n)\n", ""},

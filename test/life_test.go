@@ -2,12 +2,10 @@ package test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
 	"github.com/shoal-dev/shoal/bucket"
-	"github.com/shoal-dev/shoal/cluster"
 	"github.com/shoal-dev/shoal/test/simnet"
 )
 
@@ -103,84 +101,6 @@ func TestTheLaterOfTwoWithOneNameHasIt(t *testing.T) {
 		_ = former.Close(context.Background())
 		time.Sleep(5 * time.Second)
 		f.ready(time.Millisecond, f.replicas...)
-	})
-}
-
-func TestAReplicaLeavesUnderLoad(t *testing.T) {
-	story(t, func(f *fleet) {
-		f.start(5)
-		f.ready(formTime, f.replicas...)
-		leaver := f.replicas[3]
-		others := f.but(leaver)
-		rule := bucket.MustRule("api", "1000/second")
-		var questions []question
-		for _, r := range f.replicas {
-			questions = append(questions, question{rule, r.keyOf(rule, 0), 0})
-		}
-		load := f.load(20*time.Millisecond, others, questions...)
-		own := f.load(20*time.Millisecond, []*replica{leaver}, questions...)
-		time.Sleep(time.Second)
-
-		left := time.Now()
-		closed := make(chan error, 1)
-		go func() { closed <- leaver.Close(context.Background()) }()
-		f.Logf("the others agree %v after the leaver began", f.agree(time.Second, others...))
-		if leaver.Ready() {
-			t.Error("the leaver is ready")
-		}
-		agreed := time.Now()
-		if err := <-closed; err != nil {
-			t.Errorf("Close: %v", err)
-		}
-		gone := time.Now()
-		f.Logf("Close took %v", gone.Sub(left))
-		time.Sleep(3 * time.Second)
-
-		answers := load.stop()
-		if n := len(answers.where(failed)); n > 0 {
-			t.Errorf("%d calls failed at the others", n)
-		}
-		if n := len(answers.where(between(time.Time{}, left), degraded)) + len(answers.where(since(agreed), degraded)); n > 0 {
-			t.Errorf("%d answers are degraded while the views agree", n)
-		}
-		t.Logf("%d answers were degraded meanwhile", len(answers.where(degraded)))
-		for _, a := range own.stop() {
-			if early := a.sent.Before(agreed); a.err != nil && (early || !errors.Is(a.err, cluster.ErrClosed)) || a.err == nil && a.sent.After(gone) {
-				t.Fatalf("at the leaver, %v after it began: %+v", a.sent.Sub(left), a)
-			}
-		}
-		if err := leaver.Close(context.Background()); err != nil {
-			t.Errorf("Close once more: %v", err)
-		}
-		f.ready(time.Millisecond, others...)
-	})
-}
-
-// A whole deploy, one replica after the other, under load: a replica leaves, the
-// next boot of the name comes elsewhere.
-func TestARollingDeploy(t *testing.T) {
-	story(t, func(f *fleet) {
-		f.seeds = []string{"10.0.0.1:7946", "10.0.0.2:7946", "10.0.0.11:7946"}
-		f.start(3)
-		f.ready(formTime, f.replicas...)
-		rule := bucket.MustRule("api", "1000/second")
-		question := question{rule, "alice", 0}
-		for i, host := range []string{"10.0.0.11", "10.0.0.12", "10.0.0.13"} {
-			old := f.replicas[i]
-			load := f.load(20*time.Millisecond, f.but(old), question)
-			if err := old.Close(context.Background()); err != nil {
-				t.Error(err)
-			}
-			f.replace(old, f.net.Host(host))
-			f.ready(formTime, f.replicas...)
-			answers := load.stop()
-			if n := len(answers.where(failed)); n > 0 {
-				t.Errorf("%d calls failed", n)
-			}
-			if d := f.replicas[i].ask(rule, question.key, 1); !d.Allowed || d.Degraded {
-				t.Errorf("at the new boot: %+v", d)
-			}
-		}
 	})
 }
 

@@ -47,6 +47,15 @@ func (e exhausted) extra(rs ...*replica) (passed, degraded int) {
 	return passed, degraded
 }
 
+// none fails the test if any passes, or is decided without its holder, at any of the
+// fleet's replicas.
+func (e exhausted) none(f *fleet, after string) {
+	f.Helper()
+	if passed, degraded := e.extra(f.replicas...); passed > 0 || degraded > 0 {
+		f.Errorf("after %s: %d more passed, %d decisions were degraded", after, passed, degraded)
+	}
+}
+
 // The experiment in which Gubernator forgets a quarter of all keys at a join and a
 // third at a crash.
 func TestNothingIsForgotten(t *testing.T) {
@@ -54,13 +63,7 @@ func TestNothingIsForgotten(t *testing.T) {
 		f.start(3)
 		f.ready(10*time.Second, f.replicas...)
 		keys := f.exhaust(1000)
-		none := func(what string) {
-			f.Helper()
-			if passed, degraded := keys.extra(f.replicas...); passed > 0 || degraded > 0 {
-				f.Errorf("after %s: %d more passed, %d decisions were degraded", what, passed, degraded)
-			}
-		}
-		none("exhausting them")
+		keys.none(f, "exhausting them")
 
 		joined := f.startOne()
 		for range 20 { // while partitions move
@@ -70,20 +73,20 @@ func TestNothingIsForgotten(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		f.ready(10*time.Second, f.replicas...)
-		none("a join")
+		keys.none(f, "a join")
 
 		began := time.Now()
 		f.close(joined)
 		t.Logf("leaving took %v", time.Since(began))
 		f.replicas = f.but(joined)
-		none("a leave")
+		keys.none(f, "a leave")
 		f.agree(10*time.Second, f.replicas...)
 
 		for _, old := range append([]*replica(nil), f.replicas...) {
 			f.close(old)
 			f.replace(old, old.host)
 			f.ready(10*time.Second, f.replicas...)
-			none("the restart of " + old.Name())
+			keys.none(f, "the restart of "+old.Name())
 		}
 
 		time.Sleep(300 * time.Millisecond) // idle for longer than the replication takes
@@ -98,7 +101,7 @@ func TestNothingIsForgotten(t *testing.T) {
 		f.agree(10*time.Second, f.replicas...)
 		f.ready(10*time.Second, f.replicas...)
 		time.Sleep(time.Second)
-		none("a crash")
+		keys.none(f, "a crash")
 	})
 }
 

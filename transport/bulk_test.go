@@ -204,7 +204,7 @@ func TestBulkDoesNotStallHits(t *testing.T) {
 		})
 		peer := w.dial()
 		w.ask(peer, 0)
-		payload := make([]byte, transport.MaxCall)
+		payload := make([]byte, transport.MaxCall/4)
 		var wg sync.WaitGroup
 		for range 40 {
 			wg.Go(func() {

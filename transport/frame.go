@@ -22,6 +22,7 @@ const (
 	kindCallReply = 6
 
 	flagOrphan = 1 << 0 // in a hit's record
+	flagPeek   = 1 << 1
 
 	envelopeBytes = 5 // protobuf's tag and a length of four bytes
 	requestHeader = 24
@@ -153,6 +154,9 @@ func (b *batch) encode(buf []byte, now int64) {
 		if c.hit.Orphan {
 			flags |= flagOrphan
 		}
+		if c.hit.Peek {
+			flags |= flagPeek
+		}
 		binary.BigEndian.PutUint16(f[30:], flags)
 		f = f[hitBytes:]
 	}
@@ -229,11 +233,13 @@ func (r *request) rule(i int) int {
 // hit reads the i-th hit and the time that its caller had left when it was sent.
 func (r *request) hit(i int) (h Hit, left time.Duration) {
 	f := r.hits[i*r.stride:]
+	flags := binary.BigEndian.Uint16(f[30:])
 	h = Hit{
 		Digest: bucket.Digest{Hi: binary.BigEndian.Uint64(f[0:]), Lo: binary.BigEndian.Uint64(f[8:])},
 		Rule:   r.rules[r.rule(i)],
 		Tokens: int64(binary.BigEndian.Uint64(f[16:])),
-		Orphan: binary.BigEndian.Uint16(f[30:])&flagOrphan != 0,
+		Orphan: flags&flagOrphan != 0,
+		Peek:   flags&flagPeek != 0,
 	}
 	return h, time.Duration(binary.BigEndian.Uint32(f[24:])) * time.Microsecond
 }

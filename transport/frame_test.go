@@ -73,7 +73,7 @@ func randomCalls(rng *rand.Rand, n int, now int64, rules []*bucket.Rule) []*call
 	calls := make([]*call, n)
 	for i := range calls {
 		calls[i] = &call{
-			hit:    Hit{Digest: bucket.Digest{Hi: rng.Uint64(), Lo: rng.Uint64()}, Rule: rules[rng.IntN(len(rules))], Tokens: int64(rng.Uint64()), Orphan: rng.IntN(2) == 0},
+			hit:    Hit{Digest: bucket.Digest{Hi: rng.Uint64(), Lo: rng.Uint64()}, Rule: rules[rng.IntN(len(rules))], Tokens: int64(rng.Uint64()), Orphan: rng.IntN(2) == 0, Peek: rng.IntN(2) == 0},
 			expire: now + rng.Int64N(int64(time.Minute)),
 		}
 	}
@@ -300,7 +300,7 @@ func TestLaterVersionOfRequest(t *testing.T) {
 	for i := range calls {
 		inner = append(inner, old[envelopeBytes+records+i*hitBytes:][:hitBytes]...)
 		inner[len(inner)-2] |= 0xff // flags of later versions
-		inner[len(inner)-1] |= 0xff &^ flagOrphan
+		inner[len(inner)-1] |= 0xff &^ (flagOrphan | flagPeek)
 		inner = binary.BigEndian.AppendUint64(inner, rng.Uint64())
 	}
 	_, got, _ := parsed(t, sealed(inner...))

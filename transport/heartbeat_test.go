@@ -20,7 +20,9 @@ import (
 func beats(t *testing.T, d time.Duration, mute bool, with func(p *Peer, l *link)) (at []time.Duration) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		p := unconnected(t)
+		p := still()
+		p.silence = int64(time.Hour)
+		p.swept(t)
 		l := newLink(t, (*link).answer)
 		l.beat = func(l *link) {
 			at = append(at, time.Duration(p.config.Now()))
@@ -68,11 +70,13 @@ func TestBeatsOfABusyPeer(t *testing.T) {
 
 // A hit on an idle stream brings the next heartbeat forward.
 func TestBeatsOfAPeerThatGetsBusy(t *testing.T) {
-	at := beats(t, time.Second, false, func(p *Peer, l *link) {
+	at := beats(t, 2*time.Second, false, func(p *Peer, l *link) {
 		time.Sleep(100 * ms)
-		askEcho(t, p, hit(1), 50*ms)
+		askEcho(t, p, hit(1), time.Hour)
+		time.Sleep(1050 * ms)
+		askEcho(t, p, hit(1), time.Hour)
 	})
-	if want := []time.Duration{0, 250 * ms, 750 * ms}; !slices.Equal(at, want) {
+	if want := []time.Duration{0, 250 * ms, 750 * ms, 1150 * ms, 1650 * ms}; !slices.Equal(at, want) {
 		t.Errorf("heartbeats at %v, want %v", at, want)
 	}
 }

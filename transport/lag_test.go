@@ -153,7 +153,7 @@ func TestSessionDropsWhatIsLate(t *testing.T) {
 			t.Fatalf("a reply to %d hits, %v", r.count, err)
 		}
 		for i := range left {
-			switch a, err := r.answer(i); {
+			switch a, err := r.answer(i, &Hit{}); {
 			case err == ErrDeadline && a == Answer{}:
 				dropped++
 			case err != nil || a.Verdict.Remaining != int64(i):

@@ -26,6 +26,7 @@ type link struct {
 	t                 *testing.T
 	owner             func(l *link, frame []byte) // called by SendMsg; it may call answer and cut
 	beat              func(l *link)               // called for a heartbeat; nil answers it
+	deaf              atomic.Bool                 // heartbeats are not answered
 	gone              chan struct{}               // closed when the stream breaks
 	cutOnce           sync.Once
 
@@ -69,7 +70,7 @@ func (l *link) SendMsg(m any) error {
 		l.owner(l, frame)
 	case l.beat != nil:
 		l.beat(l)
-	default:
+	case !l.deaf.Load():
 		l.replies <- *sighting(Sight{}).out
 	}
 	return nil
@@ -279,6 +280,18 @@ func anyInterleaving(t *testing.T, seed uint64) {
 	breaks := rng.Float64() * 0.1 // the probability, by the frame
 	var over atomic.Bool          // nothing breaks any more
 
+	numbered := map[uint64]uint64{} // hits by their numbers
+	note := func(frame []byte) {
+		r, hits, _ := parsed(t, frame)
+		for i, h := range hits {
+			number := r.first + uint64(i)
+			if was, again := numbered[number]; again && was != h.Digest.Lo {
+				t.Errorf("number %d is hit %d, and was %d", number, h.Digest.Lo, was)
+			}
+			numbered[number] = h.Digest.Lo
+		}
+	}
+
 	// The connector: streams one after another, at times with a pause in which
 	// hits fail.
 	var current atomic.Pointer[link]
@@ -287,7 +300,10 @@ func anyInterleaving(t *testing.T, seed uint64) {
 		for n := uint64(1); !over.Load(); n++ {
 			rng := rand.New(rand.NewPCG(seed, n<<32))
 			frames := make(chan []byte, 10_000)
-			l := newLink(t, func(_ *link, frame []byte) { frames <- frame })
+			l := newLink(t, func(_ *link, frame []byte) {
+				note(frame)
+				frames <- frame
+			})
 			current.Store(l)
 			streams.Go(func() {
 				for {

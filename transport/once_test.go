@@ -47,7 +47,7 @@ func told(t *testing.T, out *frame, err error) (answers []Answer, errs []error) 
 		t.Fatal(err)
 	}
 	for i := range r.count {
-		a, err := r.answer(i)
+		a, err := r.answer(i, &Hit{})
 		answers, errs = append(answers, a), append(errs, err)
 	}
 	return answers, errs

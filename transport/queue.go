@@ -105,6 +105,9 @@ func (p *Peer) send(b *batch) {
 	p.inFlight++
 	p.unanswered += b.bytes
 	p.watch(min(b.earliest, now+p.silence+grain))
+	if !p.beating {
+		p.watch(p.nextBeat() + grain)
+	}
 	p.mu.Unlock()
 	// It can't block: see quota. Its error is the receiver's to handle, who gets
 	// the same.
@@ -114,9 +117,11 @@ func (p *Peer) send(b *batch) {
 }
 
 func (p *Peer) newBatch() *batch {
-	b := new(batch)
+	var b *batch
 	if n := len(p.spare); n > 0 {
 		b, p.spare = p.spare[n-1], p.spare[:n-1]
+	} else {
+		b = new(batch)
 	}
 	b.reset(min(quota-p.unanswered, maxFrameBytes), p.sequence+1)
 	return b

@@ -132,7 +132,7 @@ func TestWhenFramesLeave(t *testing.T) {
 		answer()
 		want("room for another", append(follow[1:], 993)...)
 		if l.peak > quota || l.peak <= quota-hitBytes {
-			t.Errorf("%d bytes were in flight at most, want %d, or less than a hit's below", l.peak, quota)
+			t.Errorf("%d bytes were in flight at most, want all of %d that another hit doesn't fit in", l.peak, quota)
 		}
 		for len(frames) > 0 {
 			answer()

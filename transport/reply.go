@@ -9,7 +9,7 @@ import (
 
 const (
 	replyHeader  = 16
-	verdictBytes = 28
+	verdictBytes = 28 + bucket.CoreBytes
 
 	statusAllowed  = 1 << 0
 	statusDegraded = 1 << 1
@@ -39,7 +39,7 @@ func record(buf []byte, i int) []byte {
 	return buf[envelopeBytes+replyHeader+i*verdictBytes:][:verdictBytes]
 }
 
-func putVerdict(f []byte, v bucket.Verdict) {
+func putVerdict(f []byte, v *bucket.Verdict) {
 	var status byte
 	if v.Allowed {
 		status |= statusAllowed
@@ -51,11 +51,27 @@ func putVerdict(f []byte, v bucket.Verdict) {
 	binary.BigEndian.PutUint64(f[4:], uint64(v.Remaining))
 	binary.BigEndian.PutUint64(f[12:], uint64(max(v.RetryAfter, v.Delay))) // one of them is 0
 	binary.BigEndian.PutUint64(f[20:], uint64(v.ResetAfter))
+	v.Receipt.PutCore(f[28:])
+}
+
+// AppendVerdict appends a verdict in the form that it has in a reply.
+func AppendVerdict(b []byte, v bucket.Verdict) []byte {
+	var f [verdictBytes]byte
+	putVerdict(f[:], &v)
+	return append(b, f[:]...)
+}
+
+// ReadVerdict reads what AppendVerdict appended, and no more, as the answer to h.
+func ReadVerdict(b []byte, h Hit) (bucket.Verdict, error) {
+	if len(b) != verdictBytes {
+		return bucket.Verdict{}, malformed("a verdict of %d bytes", len(b))
+	}
+	return verdict(b, &h), nil
 }
 
 func putAnswer(f []byte, a Answer) {
 	if !a.NotHeld {
-		putVerdict(f, a.Verdict)
+		putVerdict(f, &a.Verdict)
 		return
 	}
 	clear(f)
@@ -97,21 +113,21 @@ func (r *reply) parse(b []byte) error {
 	return nil
 }
 
-// answer reads the i-th answer; ErrDeadline says that the owner dropped the hit
+// answer reads the i-th answer, which is to h; ErrDeadline says that the owner dropped the hit
 // because its time was over.
-func (r *reply) answer(i int) (Answer, error) { return readAnswer(r.verdicts[i*r.stride:]) }
+func (r *reply) answer(i int, h *Hit) (Answer, error) { return readAnswer(r.verdicts[i*r.stride:], h) }
 
-func readAnswer(f []byte) (Answer, error) {
+func readAnswer(f []byte, h *Hit) (Answer, error) {
 	switch {
 	case f[0]&statusDropped != 0:
 		return Answer{}, ErrDeadline
 	case f[0]&statusNotHeld != 0:
 		return Answer{NotHeld: true, Hint: binary.BigEndian.Uint64(f[4:])}, nil
 	}
-	return Answer{Verdict: verdict(f)}, nil
+	return Answer{Verdict: verdict(f, h)}, nil
 }
 
-func verdict(f []byte) bucket.Verdict {
+func verdict(f []byte, h *Hit) bucket.Verdict {
 	v := bucket.Verdict{
 		Allowed:    f[0]&statusAllowed != 0,
 		Degraded:   f[0]&statusDegraded != 0,
@@ -120,10 +136,13 @@ func verdict(f []byte) bucket.Verdict {
 		ResetAfter: max(time.Duration(binary.BigEndian.Uint64(f[20:])), 0),
 	}
 	wait := max(time.Duration(binary.BigEndian.Uint64(f[12:])), 0)
-	if v.Allowed {
-		v.Delay = wait
-	} else {
+	if !v.Allowed {
 		v.RetryAfter = wait
+		return v
+	}
+	v.Delay = wait
+	if !h.Peek {
+		v.Receipt = h.Rule.Receipt(f[28:], h.Tokens)
 	}
 	return v
 }

@@ -18,7 +18,7 @@ func replied(first uint64, verdicts ...bucket.Verdict) []byte {
 	b := make([]byte, replySize(len(verdicts)))
 	beginReply(b, first, len(verdicts))
 	for i, v := range verdicts {
-		putVerdict(record(b, i), v)
+		putVerdict(record(b, i), &v)
 	}
 	return b
 }
@@ -40,18 +40,19 @@ func TestReplyBytes(t *testing.T) {
 		b[i] = 0xee // whatever was in the pool's buffer
 	}
 	beginReply(b, 0x1112131415161718, 5)
-	putVerdict(record(b, 0), bucket.Verdict{Allowed: true, Limit: 3, Remaining: 0x2122, ResetAfter: 0x3132})
-	putVerdict(record(b, 1), bucket.Verdict{Degraded: true, RetryAfter: bucket.Never})
+	putVerdict(record(b, 0), &bucket.Verdict{Allowed: true, Limit: 3, Remaining: 0x2122, ResetAfter: 0x3132})
+	putVerdict(record(b, 1), &bucket.Verdict{Degraded: true, RetryAfter: bucket.Never})
 	putDropped(record(b, 2))
-	putVerdict(record(b, 3), bucket.Verdict{Allowed: true, Degraded: true, Delay: 0x4142})
+	putVerdict(record(b, 3), &bucket.Verdict{Allowed: true, Degraded: true, Delay: 0x4142})
 	putAnswer(record(b, 4), Answer{NotHeld: true, Hint: 0xf152535455565758})
-	want := "0a" + "9c818000" + // field 1, 156 bytes
-		"01" + "02" + "0005" + "1112131415161718" + "001c" + "0000" +
-		"01" + "03" + "0000" + "0000000000002122" + "0000000000000000" + "0000000000003132" +
-		"02" + "00" + "0000" + "0000000000000000" + "7fffffffffffffff" + "0000000000000000" +
-		"04" + "00" + "0000" + "0000000000000000" + "0000000000000000" + "0000000000000000" +
-		"03" + "00" + "0000" + "0000000000000000" + "0000000000004142" + "0000000000000000" +
-		"08" + "00" + "0000" + "f152535455565758" + "0000000000000000" + "0000000000000000"
+	core := strings.Repeat("00", bucket.CoreBytes) // of a receipt for nothing
+	want := "0a" + "80828000" +                    // field 1, 256 bytes
+		"01" + "02" + "0005" + "1112131415161718" + "0030" + "0000" +
+		"01" + "03" + "0000" + "0000000000002122" + "0000000000000000" + "0000000000003132" + core +
+		"02" + "00" + "0000" + "0000000000000000" + "7fffffffffffffff" + "0000000000000000" + core +
+		"04" + "00" + "0000" + "0000000000000000" + "0000000000000000" + "0000000000000000" + core +
+		"03" + "00" + "0000" + "0000000000000000" + "0000000000004142" + "0000000000000000" + core +
+		"08" + "00" + "0000" + "f152535455565758" + "0000000000000000" + "0000000000000000" + core
 	if got := hex.EncodeToString(b); got != want {
 		t.Errorf("reply\n%s, want\n%s", got, want)
 	}
@@ -79,7 +80,7 @@ func TestReplyRoundTrip(t *testing.T) {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		for i, want := range verdicts {
-			got, err := r.answer(i)
+			got, err := r.answer(i, &Hit{})
 			if i == dropped {
 				if !errors.Is(err, ErrDeadline) || got != (Answer{}) {
 					t.Fatalf("dropped verdict %d is %+v, %v", i, got, err)
@@ -143,7 +144,7 @@ func TestLaterVersionOfReply(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range want {
-		if got, err := r.answer(i); err != nil || got != (Answer{Verdict: want[i]}) {
+		if got, err := r.answer(i, &Hit{}); err != nil || got != (Answer{Verdict: want[i]}) {
 			t.Errorf("verdict %d is %+v, %v; want %+v", i, got, err, want[i])
 		}
 	}
@@ -155,7 +156,7 @@ func TestNegativeVerdicts(t *testing.T) {
 	if err := r.parse(replied(0, bucket.Verdict{Limit: 255, Remaining: -1, RetryAfter: math.MinInt64, ResetAfter: -5})); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := r.answer(0); err != nil || v != (Answer{Verdict: bucket.Verdict{Limit: 255}}) {
+	if v, err := r.answer(0, &Hit{}); err != nil || v != (Answer{Verdict: bucket.Verdict{Limit: 255}}) {
 		t.Errorf("read as %+v, %v", v, err)
 	}
 }
@@ -184,7 +185,7 @@ func FuzzReply(f *testing.F) {
 		frame := make([]byte, replySize(r.count))
 		beginReply(frame, r.first, r.count)
 		for i := range r.count {
-			a, err := r.answer(i)
+			a, err := r.answer(i, &Hit{})
 			v := a.Verdict
 			if a.NotHeld && v != (bucket.Verdict{}) || !a.NotHeld && a.Hint != 0 {
 				t.Fatalf("answer %+v", a)
@@ -203,8 +204,8 @@ func FuzzReply(f *testing.F) {
 			t.Fatalf("%+v became %+v, %v", r, again, err)
 		}
 		for i := range r.count {
-			v, err := r.answer(i)
-			if w, errAgain := again.answer(i); v != w || !errors.Is(errAgain, err) {
+			v, err := r.answer(i, &Hit{})
+			if w, errAgain := again.answer(i, &Hit{}); v != w || !errors.Is(errAgain, err) {
 				t.Fatalf("verdict %d, %+v, %v, became %+v, %v", i, v, err, w, errAgain)
 			}
 		}
@@ -217,13 +218,13 @@ func TestReplyDoesNotAllocate(t *testing.T) {
 	round := func() {
 		beginReply(b, 1, 64)
 		for i := range 64 {
-			putVerdict(record(b, i), bucket.Verdict{Allowed: true, Remaining: int64(i)})
+			putVerdict(record(b, i), &bucket.Verdict{Allowed: true, Remaining: int64(i)})
 		}
 		if err := r.parse(b); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 64 {
-			if a, err := r.answer(i); err != nil || a.Verdict.Remaining != int64(i) {
+			if a, err := r.answer(i, &Hit{}); err != nil || a.Verdict.Remaining != int64(i) {
 				t.Fatal(a, err)
 			}
 		}

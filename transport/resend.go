@@ -39,15 +39,13 @@ func (p *Peer) broken() {
 	p.hangUp, p.beating, p.beatDue = nil, false, false
 }
 
-// keep has a frame sent again, unless nobody waits for it or no stream will come
-// soon. p.mu is held.
+// keep has a frame sent again, unless no stream will come soon. p.mu is held.
 func (p *Peer) keep(b *batch) {
-	switch {
-	case p.state == disconnected || p.state == closed:
+	if p.state == disconnected || p.state == closed {
 		b.fail()
-	case b.alive():
-		p.again = append(p.again, b)
+		return
 	}
+	p.again = append(p.again, b)
 }
 
 // forsake ends what was kept. p.mu is held.
@@ -58,10 +56,10 @@ func (p *Peer) forsake() {
 	p.again = nil
 }
 
-// sendAgain sends the oldest frame that was kept, if the quota has room for it. If
-// not, something is unanswered, and pump is called again when that changes. A frame
-// that was sent to another boot, or to one that didn't say which, ends. p.mu is held,
-// but not while the frame is sent.
+// sendAgain sends the oldest frame that was kept, if anybody waits for it and the quota
+// has room. If that hasn't, something is unanswered, and pump is called again when
+// that changes. A frame that was sent to another boot, or to one that didn't say
+// which, ends. p.mu is held, but not while the frame is sent.
 func (p *Peer) sendAgain() bool {
 	b := p.again[0]
 	if p.unanswered+b.bytes > quota {

@@ -181,12 +181,21 @@ func TestAnotherBootWhileEncodingAgain(t *testing.T) {
 }
 
 // The quota holds for the next stream too, with as much in flight as it takes and a
-// heartbeat on top.
+// heartbeat on top; and for a heartbeat that comes due when it is used up.
 func TestSendingAgainKeepsTheQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := unconnected(t)
-		frames, l := noted(t, p, "owner")
-		l.beat = func(*link) {}
+		p := still()
+		p.silence = int64(time.Hour)
+		p.swept(t)
+		unanswered := 0
+		l := newLink(t, func(_ *link, frame []byte) { // it checks the quota
+			_, hits, _ := parsed(t, frame)
+			unanswered += len(hits)
+		})
+		var reader sync.WaitGroup
+		defer reader.Wait()
+		reader.Go(func() { p.follow(l) })
+		synctest.Wait()
 		var calls []*call
 		put := func(n int) {
 			for range n {
@@ -200,26 +209,37 @@ func TestSendingAgainKeepsTheQuota(t *testing.T) {
 		p.sending = false
 		p.pump()
 		p.mu.Unlock()
-		if l.peak < quota-hitBytes {
-			t.Fatalf("only %d bytes are in flight", l.peak)
+		if l.peak <= quota-heartbeatBytes || unanswered < 1800 {
+			t.Errorf("only %d bytes of %d hits are in flight", l.peak, unanswered)
 		}
-		unanswered := 0
-		for _, frame := range *frames {
-			_, hits, _ := parsed(t, frame)
-			unanswered += len(hits)
-		}
-		if unanswered >= memorySize || unanswered < 1800 {
+		if unanswered >= memorySize {
 			t.Errorf("%d hits are unanswered, and %d are remembered", unanswered, memorySize)
 		}
-		p.broken()
-		next := newLink(t, (*link).answer) // it checks the quota
-		var reader sync.WaitGroup
+		time.Sleep(300 * ms)
+		l.cut()
+		synctest.Wait()
+		next := newLink(t, (*link).answer) // this too
+		defer next.cut()
 		reader.Go(func() { p.follow(next) })
 		synctest.Wait()
 		wantEnded(t, calls, nil)
 		p.wantIdle(t)
-		next.cut()
-		reader.Wait()
+	})
+}
+
+// While no stream comes, deadlines pass.
+func TestDeadlineOfWhatIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := unconnected(t)
+		noted(t, p, "owner")
+		c := p.mustPut(t, 1, 50*ms)
+		p.broken()
+		time.Sleep(50 * ms)
+		synctest.Wait()
+		wantEnded(t, []*call{c}, ErrDeadline)
+		if frames, _ := noted(t, p, "owner"); len(*frames) != 0 {
+			t.Error("sent again for nobody")
+		}
 	})
 }
 

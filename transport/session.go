@@ -81,7 +81,7 @@ func (s *Server) DecideOnce(origin, number uint64, h Hit, now int64) (Answer, er
 	case unheard:
 		one.once(s.handler, number, h, now, record[:])
 	}
-	a, err := readAnswer(record[:])
+	a, err := readAnswer(record[:], &h)
 	a.Number = number
 	return a, err
 }

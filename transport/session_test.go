@@ -21,7 +21,12 @@ func still() *Peer {
 // unconnected is what Dial returns, but nothing connects it.
 func unconnected(t *testing.T) *Peer {
 	t.Helper()
-	p := still()
+	return still().swept(t)
+}
+
+// swept starts the peer's sweeper.
+func (p *Peer) swept(t *testing.T) *Peer {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	p.wg.Go(func() { p.sweep(ctx) })
 	t.Cleanup(func() {

@@ -16,12 +16,16 @@ type held struct {
 	*testing.T
 	link   *link
 	frames chan []byte
+	jump   atomic.Int64 // what the clock is ahead
 }
 
 // hold runs f with a peer whose stream is established, its first heartbeat answered.
 func hold(t *testing.T, f func(h *held)) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &held{Peer: unconnected(t), T: t, frames: make(chan []byte, 1000)}
+		h := &held{Peer: still(), T: t, frames: make(chan []byte, 1000)}
+		now := h.config.Now
+		h.config.Now = func() int64 { return now() + h.jump.Load() }
+		h.swept(t)
 		h.link = newLink(t, func(_ *link, frame []byte) { h.frames <- frame })
 		var reader sync.WaitGroup
 		reader.Go(func() { h.follow(h.link) })
@@ -55,7 +59,7 @@ func (h *held) want(takes, alive bool) {
 
 func TestSilenceFailsHits(t *testing.T) {
 	hold(t, func(h *held) {
-		h.link.beat = func(*link) {}
+		h.link.deaf.Store(true)
 		h.want(true, true) // a frame on its way
 		sent := len(h.frames)
 		queued, _ := h.put(hit(2), time.Hour)
@@ -77,7 +81,7 @@ func TestSilenceFailsHits(t *testing.T) {
 		h.want(true, true)
 		h.answerNext()
 		h.link.replies <- *sighting(Sight{}).out
-		h.link.beat = nil
+		h.link.deaf.Store(false)
 		h.at(5 * time.Second)
 		h.want(true, true)
 		h.answerNext()
@@ -90,7 +94,7 @@ func TestSilenceFailsHits(t *testing.T) {
 func TestBeatProbes(t *testing.T) {
 	hold(t, func(h *held) {
 		h.at(400 * ms)
-		h.link.beat = func(*link) {}
+		h.link.deaf.Store(true)
 		h.at(600*ms - 1)
 		h.want(true, true)
 		h.answerNext() // hears of it
@@ -133,12 +137,7 @@ func TestSilenceOfConfig(t *testing.T) {
 func TestOwnStandstillIsNoSilence(t *testing.T) {
 	hold(t, func(h *held) {
 		h.want(true, true)
-		var jump atomic.Int64
-		now := h.config.Now
-		h.mu.Lock()
-		h.config.Now = func() int64 { return now() + jump.Load() }
-		h.mu.Unlock()
-		jump.Store(int64(time.Minute))
+		h.jump.Store(int64(time.Minute))
 		h.at(time.Minute + 150*ms)
 		h.want(true, true)
 		h.at(time.Minute + 201*ms)
@@ -151,7 +150,7 @@ func TestSilentStreamIsGivenUp(t *testing.T) {
 	for _, hits := range []bool{true, false} {
 		hold(t, func(h *held) {
 			want := 2500 * ms // after the heartbeat at 500 ms
-			h.link.beat = func(*link) {}
+			h.link.deaf.Store(true)
 			if hits {
 				want = 2 * time.Second
 				h.want(true, true)
@@ -184,11 +183,11 @@ func TestSilentStreamIsGivenUp(t *testing.T) {
 // wait for it, and neither does the next attempt to connect.
 func TestBeatsOfAStoppedOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var dials []time.Duration
+		var dials atomic.Int64
 		p, stop := stoppable(t, func(c *PeerConfig) {
 			dial := c.Dial
 			c.Dial = func(ctx context.Context, address string) (net.Conn, error) {
-				dials = append(dials, time.Duration(c.Now()))
+				dials.Add(1)
 				return dial(ctx, address)
 			}
 		})
@@ -214,8 +213,8 @@ func TestBeatsOfAStoppedOwner(t *testing.T) {
 			time.Sleep(10 * ms)
 		}
 		time.Sleep(100 * ms)
-		if len(dials) != 2 || p.Alive() {
-			t.Errorf("dialled at %v, alive %v", dials, p.Alive())
+		if n := dials.Load(); n != 2 || p.Alive() {
+			t.Errorf("dialled %d times, alive %v", n, p.Alive())
 		}
 	})
 }

@@ -83,8 +83,10 @@ type Hit struct {
 	Digest bucket.Digest
 	Rule   *bucket.Rule
 	Tokens int64
-	// Orphan says that the holder of the key is silent: a standby may decide the
-	// hit from its copy.
+	// Peek asks what would be decided, and takes nothing.
+	Peek bool
+	// Orphan says that the hit was sent to another holder of the key's state, which
+	// was silent: it may have been debited there.
 	Orphan bool
 }
 

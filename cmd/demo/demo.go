@@ -119,6 +119,8 @@ func (d *demo) welcome(w io.Writer) {
 Try
   curl -i %[1]s/resource/test    # twice: two replicas answer, but only one request passes
   for i in $(seq 30); do curl -s -o /dev/null -w '%%{http_code}\n' '%[1]s/try?limit=10/hour&key=alice'; done | sort | uniq -c
+  for i in $(seq 10); do curl -s -o /dev/null -w '%%{http_code}\n' '%[1]s/slow?ms=500' & done; wait    # 2 at a time
+  curl -s '%[1]s/try?limit=5/minute+sliding'
   curl -s %[1]s/cluster
 
 Ctrl-C ends it.

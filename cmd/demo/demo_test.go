@@ -21,6 +21,7 @@ func TestDemo(t *testing.T) {
 	}{
 		{"one limit", testOneLimit},
 		{"crowd", testCrowd},
+		{"slow", testSlow},
 		{"status", testStatus},
 		{"garbage", testGarbage},
 		{"forged addresses", testForgedAddresses},
@@ -188,6 +189,8 @@ func testGarbage(t *testing.T, d *demo) {
 		{"GET", "/%00%ff/../..", "", nil, 404},
 		{"GET", "/try?limit=1/hour&key=%", "", nil, 400},
 		{"GET", "/try?%%%", "", nil, 400},
+		{"GET", "/slow?ms=soon", "", nil, 400},
+		{"POST", "/slow", "", nil, 405},
 		{"POST", "/try", strings.Repeat("x", maxForm+1), []string{"Content-Type: application/x-www-form-urlencoded"}, 400},
 		{"POST", "/try?limit=1/hour", "x", []string{"Content-Type: ;;;"}, 400},
 		{"POST", "/test", strings.Repeat("x", maxBody+1), nil, 413},

@@ -9,12 +9,16 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/shoal-dev/shoal/httpmw"
 )
 
 // maxReplicas is what two busy cores can carry: each talks to every other.
 const maxReplicas = 20
+
+// maxLinger leaves time for the rest of an end.
+const maxLinger = 30 * time.Second
 
 const demoUsage = `Usage: demo [flags]            some replicas and a load balancer, in one process
        demo replica [flags]    one replica (demo replica -h lists its flags)
@@ -66,6 +70,7 @@ func parseReplica(args []string, stdout, stderr io.Writer) (replicaConfig, error
 	fs.BoolVar(&c.cluster.Insecure, "insecure", false, "let -bind and -peer-bind be reached from other hosts, without a secret")
 	fs.DurationVar(&c.cluster.HitTimeout, "hit-timeout", 0, "how long to wait for another replica's decision (default 50ms)")
 	trusted := fs.String("trusted-proxies", "", "`cidr,...` of the proxies whose X-Forwarded-For counts (default nobody's)")
+	fs.DurationVar(&c.linger, "linger", 500*time.Millisecond, "how long to serve on after SIGTERM, no longer ready, so that a load balancer can notice; up to "+maxLinger.String())
 	verbose := fs.Bool("v", false, "log what happens, to standard error")
 	if err := parse(fs, args, stdout, replicaUsage); err != nil {
 		return c, err
@@ -87,6 +92,9 @@ func parseReplica(args []string, stdout, stderr io.Writer) (replicaConfig, error
 		return c, usagef("-trusted-proxies: %w", err)
 	}
 	c.client = httpmw.ClientIP(proxies...)
+	if c.linger < 0 || c.linger > maxLinger {
+		return c, usagef("-linger %v is not between 0s and %v", c.linger, maxLinger)
+	}
 	if _, err := checkAddress(c.http); err != nil {
 		return c, usagef("-http: %w", err)
 	}

@@ -51,7 +51,7 @@ func newAlone(t testing.TB) (*cluster.Node, http.Handler) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = node.Close(context.Background()) })
-	h, err := newRoutes(node, httpmw.ClientIP())
+	h, err := newRoutes(node, httpmw.ClientIP(), node.Ready)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,16 +16,23 @@
 //	GET        /test            no limit
 //	GET, POST  /resource/test   1 per 10 second and client, both methods together
 //	GET        /resource/other  1 per second and client, the default of /resource
+//	GET        /slow            takes ms=500, and 2 of a user run at a time: ?ms=500&user=alice
 //	GET, POST  /try             any limit for any key: ?limit=10/minute&key=alice&cost=1
 //	GET        /cluster         the members and the table of owners, as this replica sees them
 //	GET        /healthz         200 while it serves
 //	GET        /readyz          200 once it has joined and its table is settled, else 503
 //
-// A client is an IP address. X-Forwarded-For counts only if it was written by
-// the demo's own balancer or by a proxy in -trusted-proxies.
+// /try takes every form of limit, as in 5/minute sliding, 100/day calendar in
+// Europe/Berlin, or 2 concurrent (which runs for ms=500), several separated by
+// semicolons, and with them penalty 3/hour, policy deny and mode shadow.
 //
-// It ends by itself on SIGINT and SIGTERM: requests under way are answered, the
-// nodes leave the cluster, and the exit code is 0. It is 1 if something fails,
+// A client is an IP address. X-Forwarded-For counts only if it was written by
+// the demo's own balancer or by a proxy in -trusted-proxies. A user is a client
+// unless user says otherwise.
+//
+// It ends by itself on SIGINT and SIGTERM: a replica is no longer ready but serves
+// on for -linger, requests under way are answered, the nodes hand over what they
+// have counted and leave the cluster, and the exit code is 0. It is 1 if something fails,
 // such as a port in use, and 2 if the command line is wrong; either way one line
 // on standard error says what.
 package main
@@ -41,6 +48,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	_ "time/tzdata" // calendars' zones, where the host has none
 )
 
 func main() {
@@ -118,8 +126,9 @@ func attend(ctx context.Context, p program, stdout io.Writer) error {
 	return errors.Join(err, p.close(ending))
 }
 
-// closeTime bounds how long an end may take.
-const closeTime = 10 * time.Second
+// closeTime bounds how long an end may take: with the longest linger and the longest
+// request under way 10 s are left for the farewells.
+const closeTime = maxLinger + drainTime + 10*time.Second
 
 // toEnd is a context for the end of what ran under ctx, which may be done.
 func toEnd(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync/atomic"
+	"time"
 
 	"github.com/shoal-dev/shoal/cluster"
 	"github.com/shoal-dev/shoal/httpmw"
@@ -17,6 +19,7 @@ type replicaConfig struct {
 	http    string // host:port for clients
 	cluster cluster.Config
 	client  httpmw.KeyFunc // tells clients apart
+	linger  time.Duration  // how long to serve on while no longer ready
 	log     *slog.Logger
 }
 
@@ -25,6 +28,8 @@ type replicaConfig struct {
 type replica struct {
 	node   *cluster.Node
 	server *server
+	ending atomic.Bool // no longer ready
+	linger time.Duration
 	log    *slog.Logger
 }
 
@@ -45,13 +50,18 @@ func startReplicaOn(ctx context.Context, l net.Listener, c replicaConfig) (*repl
 		_ = l.Close()
 		return nil, err
 	}
-	h, err := newRoutes(node, c.client)
+	r := &replica{node: node, linger: c.linger, log: c.log}
+	h, err := newRoutes(node, c.client, r.ready)
 	if err != nil { // only if the demo itself is wrong
 		_ = l.Close()
 		return nil, errors.Join(err, node.Close(ctx))
 	}
-	return &replica{node: node, server: serve(l, h, c.log), log: c.log}, nil
+	r.server = serve(l, h, c.log)
+	return r, nil
 }
+
+// ready reports whether the replica should be sent requests.
+func (r *replica) ready() bool { return !r.ending.Load() && r.node.Ready() }
 
 func (r *replica) announce(w io.Writer) {
 	gossip := r.node.GossipAddress()
@@ -67,8 +77,12 @@ func (r *replica) welcome(w io.Writer) {
 	fmt.Fprintf(w, "ready: %s, table %016x\n", count(len(r.node.Members()), "replica"), r.node.TableHash())
 }
 
-// close answers the requests under way, then leaves the cluster.
+// close says that the replica is no longer ready, and gives those in front of it the
+// time to notice. Then it answers the requests under way, and when nobody can ask it
+// any more it hands its part of the state to the others and leaves the cluster.
 func (r *replica) close(ctx context.Context) error {
+	r.ending.Store(true)
+	hold(ctx, r.linger)
 	err := r.server.close(ctx)
 	r.leave(ctx)
 	return err

@@ -13,8 +13,9 @@ import (
 // groupLimit is what a route under /resource gets without a limit of its own.
 const groupLimit = "1/second"
 
-// newRoutes is the service of one replica. client tells its clients apart.
-func newRoutes(node *cluster.Node, client httpmw.KeyFunc) (http.Handler, error) {
+// newRoutes is the service of one replica. client tells its clients apart; ready
+// says whether it should be sent any.
+func newRoutes(node *cluster.Node, client httpmw.KeyFunc, ready func() bool) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /test", hello)
 
@@ -22,7 +23,9 @@ func newRoutes(node *cluster.Node, client httpmw.KeyFunc) (http.Handler, error) 
 	// bucket of its own. Two patterns of one route share it.
 	test, err1 := httpmw.New(node, bucket.MustRule("/resource/test", "1 per 10 second"), client)
 	other, err2 := httpmw.New(node, bucket.MustRule("/resource/other", groupLimit), client)
-	if err := errors.Join(err1, err2); err != nil {
+	// The client may say which user it is, so one at one address can play several.
+	two, err3 := httpmw.New(node, bucket.MustRule("/slow", slowLimit), user(client))
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}
 	limited := test(http.HandlerFunc(resource))
@@ -30,11 +33,13 @@ func newRoutes(node *cluster.Node, client httpmw.KeyFunc) (http.Handler, error) 
 	mux.Handle("POST /resource/test", limited)
 	mux.Handle("GET /resource/other", other(http.HandlerFunc(resource)))
 
+	mux.Handle("GET /slow", slow(two))
+
 	mux.Handle("GET /try", try{node})
 	mux.Handle("POST /try", try{node})
 	mux.Handle("GET /cluster", members(node))
 	mux.Handle("GET /healthz", healthz())
-	mux.Handle("GET /readyz", readyz(node.Ready))
+	mux.Handle("GET /readyz", readyz(ready))
 	return servedBy(node.Name(), mux), nil
 }
 

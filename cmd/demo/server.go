@@ -14,12 +14,12 @@ import (
 // may meet one that is just being closed. So the balancer's idleTime is below
 // every time after which a replica gives up a silent connection.
 const (
-	idleTime        = 5 * time.Second // of the balancer's connections to replicas
-	headerTime      = 10 * time.Second
-	requestTime     = 30 * time.Second
-	keepAliveTime   = 2 * time.Minute
-	maxHeaderBytes  = 64 << 10
-	connectionGrace = 6 * time.Second // net/http closes new, silent connections after 5 s
+	idleTime       = 5 * time.Second // of the balancer's connections to replicas
+	headerTime     = 10 * time.Second
+	requestTime    = 30 * time.Second
+	keepAliveTime  = 2 * time.Minute
+	maxHeaderBytes = 64 << 10
+	drainTime      = maxHold + time.Second // net/http closes new, silent connections after 5 s
 )
 
 // server is an HTTP server on a listener of its own.
@@ -56,7 +56,7 @@ func serve(l net.Listener, h http.Handler, log *slog.Logger) *server {
 
 // close lets the requests under way finish.
 func (s *server) close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, connectionGrace)
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
 	if err != nil {

@@ -40,6 +40,15 @@ func TestTry(t *testing.T) {
 		{"limit=5/hour%3B20/day&key=a", 200, "5 per 1 hour", 3},
 		{"limit=0/hour", 429, "0 per 1 hour", 0},
 		{"limit=2/hour&cost=3", 429, "2 per 1 hour", 2},
+		{"limit=5/minute+sliding", 200, "5 per 1 minute sliding", 4},
+		{"limit=5/minute+fixed+aligned", 200, "5 per 1 minute fixed aligned", 4},
+		{"limit=5/minute+log", 200, "5 per 1 minute log", 4},
+		{"limit=5/day+calendar+in+Europe/Berlin", 200, "5 per 1 day calendar in Europe/Berlin", 4},
+		{"limit=5/minute+burst+9", 200, "5 per 1 minute burst 9", 8},
+		{"limit=soft+%3D+5/hour;20/day&key=a", 200, "soft", 4},
+		{"limit=1/hour;penalty+2/day;policy+deny&key=p", 200, "1 per 1 hour", 0},
+		{"limit=1/hour;penalty+2/day;policy+deny&key=p", 429, "1 per 1 hour", 0},
+		{"limit=1/hour;penalty+2/day;policy+deny&key=p", 429, "2 per 1 day", 0},
 	} {
 		a := ask(h, "GET", "/try?"+tt.query)
 		var d decision
@@ -56,6 +65,49 @@ func TestTry(t *testing.T) {
 		}
 		if (d.RetryAfter == nil) != never || d.RetryAfter != nil && (*d.RetryAfter > 0) != (tt.status == 429) {
 			t.Errorf("%s: retry_after in %s", tt.query, a.body)
+		}
+	}
+}
+
+// Under a mode everything passes, and says so.
+func TestTryModes(t *testing.T) {
+	t.Parallel()
+	_, h := newAlone(t)
+	for i, tt := range []struct {
+		mode    string
+		refuse  bool
+		headers bool
+	}{{"shadow", false, true}, {"shadow", true, true}, {"off", false, false}, {"off", false, false}} {
+		a := ask(h, "GET", "/try?limit=1/hour;mode+"+tt.mode)
+		var d decision
+		a.json(t, &d)
+		if a.status != 200 || !d.Allowed || d.WouldRefuse != tt.refuse || (a.header.Get("RateLimit") != "") != tt.headers || a.header.Get("Retry-After") != "" {
+			t.Errorf("%d, %s: %d %v %s", i, tt.mode, a.status, a.header, a.body)
+		}
+	}
+}
+
+// A slot is taken while a request runs, and nobody knows how long that will be.
+func TestTryConcurrent(t *testing.T) {
+	t.Parallel()
+	_, h := newAlone(t)
+	for _, tt := range []struct {
+		query     string
+		status    int
+		remaining int64
+	}{
+		{"limit=2+concurrent&ms=0", 200, 1},
+		{"limit=2+concurrent&ms=0&cost=1", 200, 1}, // the one before is over
+		{"limit=0+concurrent&ms=10000", 429, 0},    // at once
+		{"limit=0+concurrent;mode+shadow&ms=0", 200, 0},
+		{"limit=0+concurrent;mode+off&ms=0", 200, 0},
+	} {
+		a := ask(h, "GET", "/try?"+tt.query)
+		var d decision
+		a.json(t, &d)
+		if a.status != tt.status || d.Allowed != (tt.status == 200) || d.Remaining != tt.remaining || d.RetryAfter != nil || d.ResetAfter != nil ||
+			d.WouldRefuse != strings.Contains(tt.query, "shadow") || a.header.Get("Retry-After") != "" {
+			t.Errorf("%s: %d %v %s", tt.query, a.status, a.header, a.body)
 		}
 	}
 }
@@ -90,6 +142,14 @@ func TestTryRefusesNonsense(t *testing.T) {
 		{"limit=10/minute&cost=1.5", `cost: \"1.5\"`},
 		{"limit=10/minute&cost=9223372036854775808", "cost: "},
 		{"limit=" + long, "9 limits; a rule has 1 to 8"},
+		{"limit=10/minute;5/fortnight;penalty+x;mode+y", `part 2: `},
+		{"limit=10/minute;5/fortnight;penalty+x;mode+y", `part 3: bucket: rate string \"x\"`},
+		{"limit=10/minute;5/fortnight;penalty+x;mode+y", `part 4: mode \"y\"; give one of`},
+		{"limit=10/minute;policy+retreat", "give one of local share, allow and deny"},
+		{"limit=10/minute;2+concurrent", "stands alone"},
+		{"limit=2+concurrent&cost=2", "cost: under a concurrent limit a request takes one slot"},
+		{"limit=2+concurrent&ms=x", `ms: \"x\" is not a whole number of milliseconds, 0 to 10000`},
+		{"limit=10/minute&ms=1", "ms: how long a request takes matters to a concurrent limit only"},
 		{"limit=10/minute&key=%zz", "the query or the form can't be read"},
 	} {
 		a := ask(h, "GET", "/try?"+tt.query)
@@ -131,6 +191,8 @@ func FuzzTry(f *testing.F) {
 	_, h := newAlone(f)
 	f.Add("10/minute", "alice", "1")
 	f.Add("5/second;60/minute", "", "0")
+	f.Add("1 = 5/day fixed; penalty 2/hour; mode shadow", "bob", "")
+	f.Add("0 concurrent", "bob", "1")
 	f.Add("1/0 year", "\x00", "-9223372036854775808")
 	f.Fuzz(func(t *testing.T, limit, key, cost string) {
 		q := url.Values{"limit": {limit}, "key": {key}, "cost": {cost}}

@@ -11,7 +11,7 @@ import (
 
 const (
 	dialTime   = 2 * time.Second
-	answerTime = 10 * time.Second
+	answerTime = maxHold + 5*time.Second
 	// idlePerReplica is how many connections to a replica are kept for further
 	// requests; with fewer than come at once, each burst would dial anew.
 	idlePerReplica = 256

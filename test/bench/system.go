@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -75,6 +76,12 @@ func newDecider() decider {
 
 func (d decider) Now() int64 { return int64(time.Since(d.started)) }
 
-func (d decider) Decide(h transport.Hit, now int64) bucket.Verdict {
-	return d.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)
+func (d decider) Sight() transport.Sight { return transport.Sight{} }
+
+func (d decider) Decide(h transport.Hit, now int64) transport.Answer {
+	return transport.Answer{Verdict: d.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)}
+}
+
+func (d decider) Call(context.Context, uint64, uint8, []byte) ([]byte, error) {
+	return nil, errors.New("nobody calls")
 }

@@ -17,7 +17,7 @@ func (peerOnly) serve() (address string, stop func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	server := transport.NewServer(newDecider(), transport.Hello{}, nil)
+	server := transport.NewServer(newDecider(), transport.Hello{Boot: 1}, nil)
 	go func() { _ = server.Serve(l) }()
 	return l.Addr().String(), server.Close, nil
 }
@@ -32,6 +32,7 @@ func (peerOnly) connect(ctx context.Context, address string, keys int) (asker, e
 		Address: address,
 		Dial:    func(ctx context.Context, to string) (net.Conn, error) { return d.DialContext(ctx, "tcp", to) },
 		Now:     a.Now,
+		Hello:   transport.Hello{Boot: 2},
 	})
 	if err := retry(ctx, func() error { return a.ask(0) }); err != nil {
 		a.close()
@@ -52,11 +53,11 @@ const hitTimeout = int64(48 * time.Millisecond)
 
 func (a *peerAsker) ask(i int) error {
 	hit := transport.Hit{Digest: a.store.Digest(a.rule, a.keys[i]), Rule: a.rule, Tokens: 1}
-	v, err := a.peer.Ask(hit, a.Now()+hitTimeout)
+	answer, err := a.peer.Ask(hit, a.Now()+hitTimeout)
 	if err != nil {
 		return err
 	}
-	if !v.Allowed {
+	if !answer.Verdict.Allowed {
 		return errRefused
 	}
 	return nil

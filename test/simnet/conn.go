@@ -17,6 +17,7 @@ const window = 256 << 10
 // conn is one end of a stream. Everything in it is guarded by the network's lock.
 type conn struct {
 	host          *Host
+	gossip        bool // to a port for gossip
 	peer          *conn
 	local, remote *net.TCPAddr
 	listener      *listener  // of the end that was dialled

@@ -44,6 +44,13 @@ func (c *conn) resetLocked(why syscall.Errno) {
 	c.cond.Broadcast()
 }
 
+// breakLocked is resetLocked for a stream that is open.
+func (c *conn) breakLocked() {
+	if c.up && !c.deadLocked() {
+		c.resetLocked(syscall.ECONNRESET)
+	}
+}
+
 // forgetLocked drops the host's hold on an end with nothing more to say.
 func (c *conn) forgetLocked() {
 	if c.deadLocked() && len(c.wire) == 0 {

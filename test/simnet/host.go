@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 const (
@@ -29,6 +30,7 @@ type Host struct {
 	net       *Net
 	ip        netip.Addr
 	state     state
+	delay     time.Duration // of what it sends, beyond the latency
 	listeners map[uint16]*listener
 	packets   map[uint16]*gossip
 	conns     map[*conn]struct{} // ends of streams here that live or have something under way

@@ -61,6 +61,8 @@ type Net struct {
 	rng     *rand.Rand
 	hosts   map[netip.Addr]*Host
 	cuts    map[link]bool
+	mutes   map[link]bool // cut for gossip alone
+	hushes  map[link]bool // cut for all but gossip
 }
 
 // link is one direction between two hosts.
@@ -76,6 +78,8 @@ func New(o Options) *Net {
 		rng:     rand.New(rand.NewPCG(o.Seed, 0)),
 		hosts:   map[netip.Addr]*Host{},
 		cuts:    map[link]bool{},
+		mutes:   map[link]bool{},
+		hushes:  map[link]bool{},
 	}
 }
 
@@ -103,6 +107,14 @@ func (n *Net) SetLatency(d time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.latency = d
+}
+
+// SetDelay makes whatever h sends from now on take d longer than the latency, as
+// where a machine or its program is slow.
+func (h *Host) SetDelay(d time.Duration) {
+	h.net.mu.Lock()
+	defer h.net.mu.Unlock()
+	h.delay = d
 }
 
 // SetLoss sets the probability, from 0 to 1, that a packet is lost. Streams lose

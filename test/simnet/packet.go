@@ -33,11 +33,11 @@ func (g *gossip) WriteTo(b []byte, addr string) (time.Time, error) {
 		return time.Time{}, g.packetError(net.ErrClosed)
 	}
 	dst := n.hosts[to.Addr().Unmap()]
-	if dst == nil || n.losesLocked() || n.blockedLocked(link{g.host, dst}) {
+	if dst == nil || n.losesLocked() || n.mutedLocked(link{g.host, dst}) {
 		return time.Now(), nil
 	}
 	b = bytes.Clone(b) // memberlist uses its buffer again
-	time.AfterFunc(n.latency, func() { g.arrive(dst, to.Port(), b) })
+	time.AfterFunc(n.latency+g.host.delay, func() { g.arrive(dst, to.Port(), b) })
 	return time.Now(), nil
 }
 
@@ -46,7 +46,7 @@ func (g *gossip) arrive(dst *Host, port uint16, b []byte) {
 	g.host.net.mu.Lock()
 	defer g.host.net.mu.Unlock()
 	to := dst.packets[port]
-	if to == nil || g.host.net.blockedLocked(link{g.host, dst}) {
+	if to == nil || g.host.net.mutedLocked(link{g.host, dst}) {
 		return
 	}
 	select {

@@ -39,14 +39,15 @@ func (h *Host) newStreamLocked(to netip.AddrPort) *conn {
 	if h.ephemeral++; h.ephemeral == 0 {
 		h.ephemeral = firstEphemeral
 	}
-	c := &conn{host: h, local: local, remote: remote, cond: sync.NewCond(&h.net.mu)}
-	c.peer = &conn{host: dst, local: remote, remote: local, cond: sync.NewCond(&h.net.mu), peer: c}
+	gossip := dst.packets[to.Port()] != nil
+	c := &conn{host: h, gossip: gossip, local: local, remote: remote, cond: sync.NewCond(&h.net.mu)}
+	c.peer = &conn{host: dst, gossip: gossip, local: remote, remote: local, cond: sync.NewCond(&h.net.mu), peer: c}
 	return c
 }
 
 // transmitLocked puts a segment on the wire to the peer, behind all others there.
 func (c *conn) transmitLocked(s segment) {
-	s.at = time.Now().Add(c.host.net.latency)
+	s.at = time.Now().Add(c.host.net.latency + c.host.delay)
 	c.wire = append(c.wire, s)
 	c.host.conns[c] = struct{}{}
 	if len(c.wire) == 1 {
@@ -79,7 +80,7 @@ func (c *conn) resendLocked(at time.Time) {
 func (c *conn) deliver() {
 	c.host.net.mu.Lock()
 	defer c.host.net.mu.Unlock()
-	for len(c.wire) > 0 && !c.host.net.blockedLocked(link{c.host, c.peer.host}) {
+	for len(c.wire) > 0 && !c.blockedLocked() {
 		if time.Now().Before(c.wire[0].at) {
 			c.armLocked()
 			return
@@ -90,6 +91,12 @@ func (c *conn) deliver() {
 		c.peer.receiveLocked(s)
 	}
 	c.forgetLocked()
+}
+
+// blockedLocked tells whether what this end says does not reach the other.
+func (c *conn) blockedLocked() bool {
+	n, l := c.host.net, link{c.host, c.peer.host}
+	return n.blockedLocked(l) || c.gossip && n.mutes[l] || !c.gossip && n.hushes[l]
 }
 
 // receiveLocked is what the machine of this end does with a segment.
