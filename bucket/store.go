@@ -141,9 +141,9 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 	}
 
 	m := moment{h.now, satAdd(s.epoch, h.now)}
-	var one [1]account // most rules need no more, and clearing more takes its time
-	accounts := one[:]
-	if len(h.terms) != 1 {
+	var few [2]account // most rules need no more, and clearing more takes its time
+	accounts := few[:min(len(h.terms), len(few))]
+	if len(h.terms) > len(few) {
 		var space [MaxLimits]account
 		accounts = space[:len(h.terms)]
 	}
