@@ -131,13 +131,14 @@ func TestTooManyCrashAtOnce(t *testing.T) {
 					survivors = append(survivors, f.replicas[slices.IndexFunc(f.replicas, func(n *replica) bool { return n.Name() == r.Name() })])
 				}
 				f.ready(formTime+detectTime+forceTime, survivors...)
+				time.Sleep(claimTime) // those who were ready before still are
 				anew := 0
 				for i, key := range keys.keys {
 					more := 0
 					for range burst + 1 {
 						d := survivors[i%len(survivors)].ask(keys.rule, key, 1)
 						if d.Degraded {
-							t.Fatalf("%q: %+v", key, d)
+							f.Fatalf("%q: %+v", key, d)
 						}
 						if d.Allowed {
 							more++

@@ -22,7 +22,7 @@ func TestAFloodOfNewKeys(t *testing.T) {
 		var wg sync.WaitGroup
 		for i, r := range f.replicas {
 			wg.Go(func() {
-				for j := range 4000 {
+				for j := range 2000 {
 					if d := r.ask(strangers, fmt.Sprint("stranger ", i, " ", j), 50); !d.Allowed || d.Degraded {
 						t.Errorf("a new key: %+v", d)
 					}
@@ -35,7 +35,7 @@ func TestAFloodOfNewKeys(t *testing.T) {
 		wg.Wait()
 		time.Sleep(20 * time.Second) // the sweep comes round
 		answers := load.stop()
-		answers.answered(f, 3*3*1000)
+		answers.answered(f, 3*3*900)
 		answers.check(f, questions, 0, 0)
 		idle.none(f, "a flood")
 	})
@@ -44,7 +44,7 @@ func TestAFloodOfNewKeys(t *testing.T) {
 // More callers ask at once than may wait for a peer that has fallen silent: the
 // policy answers them, and no more pass than its shares.
 func TestTooManyWaitForAHolder(t *testing.T) {
-	const callers = 30_000
+	const callers = 12_000
 	story(t, func(f *fleet) {
 		f.start(2)
 		f.ready(formTime, f.replicas...)

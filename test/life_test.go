@@ -114,6 +114,7 @@ func TestTheLastReplicaGoesOn(t *testing.T) {
 			r.host.Crash()
 		}
 		f.ready(10*time.Second, last)
+		time.Sleep(claimTime)
 		rule := bucket.MustRule("api", "3/hour")
 		for i := range 4 {
 			if d := last.ask(rule, "alice", 1); d.Degraded || d.Allowed != (i < 3) {

@@ -161,7 +161,7 @@ func TestAHolderIsSilentButAlive(t *testing.T) {
 
 		for _, a := range answers.where(degraded, func(a answer) bool { return !a.Allowed }) {
 			if a.RetryAfter == time.Second && a.sent.After(silent.Add(silentTime)) && a.sent.Before(healed) {
-				t.Fatalf("by the policy %v after the beginning: %+v", a.sent.Sub(silent), a)
+				f.Fatalf("by the policy %v after the beginning: %+v", a.sent.Sub(silent), a)
 			}
 		}
 		standby := answers.where(degraded)

@@ -87,7 +87,7 @@ func TestAReplicaLeavesUnderLoad(t *testing.T) {
 		last := own.stop()
 		for _, a := range last {
 			if early := a.sent.Before(agreed); a.err != nil && (early || !errors.Is(a.err, cluster.ErrClosed)) || a.err == nil && a.sent.After(gone) {
-				t.Fatalf("at the leaver, %v after it began: %+v", a.sent.Sub(left), a)
+				f.Fatalf("at the leaver, %v after it began: %+v", a.sent.Sub(left), a)
 			}
 		}
 		answers := append(load.stop(), last.where(func(a answer) bool { return a.err == nil })...)

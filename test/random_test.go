@@ -9,7 +9,7 @@ import (
 	"github.com/shoal-dev/shoal/bucket"
 )
 
-var seeds = flag.Int("seeds", 3, "how many random schedules of each kind to run; one takes about a second")
+var seeds = flag.Int("seeds", 2, "how many random schedules of each kind to run; one takes about a second")
 
 // TestRandomSchedules runs random histories under load. Whatever happens, every call
 // has an answer in time, no more passes than the worst row that applies allows, and
