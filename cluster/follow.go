@@ -40,6 +40,9 @@ func (n *Node) follow(ctx context.Context) {
 			return
 		}
 		boots := n.boots()
+		if len(boots) == 0 && n.closing.Load() {
+			continue // everybody has left at once
+		}
 		if err := n.publish(ctx, boots); err != nil {
 			n.config.Log.Error("keeping the former view of the cluster", "members", len(boots), "error", err)
 			continue

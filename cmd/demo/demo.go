@@ -137,8 +137,8 @@ func owned(node *cluster.Node) int {
 	return 0
 }
 
-// close lets the balancer finish first, then the replicas' own clients. The
-// nodes leave one after another, so that each has somebody to tell.
+// close lets the balancer finish first, then the replicas' own clients. Then the
+// nodes leave all at once: nobody stays who could take over what they have counted.
 func (d *demo) close(ctx context.Context) error {
 	errs := make([]error, len(d.replicas)+1)
 	if d.balancer != nil {
@@ -150,7 +150,8 @@ func (d *demo) close(ctx context.Context) error {
 	}
 	wg.Wait()
 	for _, r := range d.replicas {
-		r.leave(ctx)
+		wg.Go(func() { r.leave(ctx) })
 	}
+	wg.Wait()
 	return errors.Join(errs...)
 }
