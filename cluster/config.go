@@ -63,8 +63,8 @@ type Config struct {
 
 	// ScaleMinority divides the limits on a side of a split cluster that sees less
 	// than half of the replicas that it saw in the last 10 minutes, but for those
-	// that said farewell: 2 of 5 give each key a third. All sides together then
-	// admit little more than the limit. By default each side gives the whole limit.
+	// that said farewell: 2 of 5 give each key a third, so that both sides together
+	// admit no more than 4/3 of the rate. By default each side gives the whole limit.
 	ScaleMinority bool
 
 	// Log receives what happens to the cluster, never keys. nil discards it.
