@@ -16,7 +16,8 @@ var ErrNotConcurrent = errors.New("cluster: the rule limits no concurrency; give
 // Acquire decides whether one more request of key may run under the rule's
 // concurrency limit, counted over all replicas, and if so counts it as running until
 // release is called. release is never nil and may be called more than once; of a
-// refused request it does nothing.
+// refused request it does nothing. It returns when the holder of the key knows, so
+// that the slot is free for whoever asks next, or after Config.HitTimeout.
 //
 // It never waits for a slot to become free: it returns within Config.HitTimeout, as
 // Take does, and where the holder of the key can't be asked in time the rule's
@@ -115,15 +116,35 @@ func (n *Node) degradeSlot(rule *bucket.Rule, d bucket.Digest, limit int64) buck
 	return bucket.Verdict{Allowed: true, Degraded: true, Remaining: max(0, share-r.count)}
 }
 
-// release ends a request.
+// release ends a request, and waits for the holder to hear of it, so that whoever
+// follows on another replica finds the slot free.
 func (n *Node) release(d bucket.Digest) {
-	f := n.inflight
-	f.mu.Lock()
-	if r := f.own[d]; r != nil && r.count > 0 {
-		r.count--
-		f.due[d] = true
-		f.tidy(r)
-	}
-	f.mu.Unlock()
+	known := n.inflight.end(d)
 	n.kickSlots()
+	if n.closed.Load() {
+		return
+	}
+	timer := time.NewTimer(n.config.HitTimeout)
+	defer timer.Stop()
+	select {
+	case <-known:
+	case <-timer.C:
+	}
+}
+
+// end counts a request no more, and returns what is closed when the holder knows.
+func (f *inflight) end(d bucket.Digest) <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	known := make(chan struct{})
+	r := f.own[d]
+	if r == nil || r.count == 0 {
+		close(known)
+		return known
+	}
+	r.count--
+	r.ended = append(r.ended, known)
+	f.due[d] = true
+	f.tidy(r)
+	return known
 }

@@ -59,6 +59,14 @@ type claim struct {
 	seq    uint64
 }
 
+// reply is what comes back to a claim.
+type reply struct {
+	grant
+	held bool         // the token was there, and this is its holder's answer
+	hint handoff.Boot // who may hold it, if it wasn't
+	lost bool         // nothing came back
+}
+
 // grant answers a claim: so many may start, and so many run elsewhere.
 type grant struct {
 	granted int64

@@ -22,13 +22,18 @@ type running struct {
 	digest  bucket.Digest
 	limit   int64
 	count   int64     // that run
-	told    int64     // what the holder last heard of it
+	told    int64     // what the holder last heard of it; unheard if that isn't known
 	renew   int64     // when to tell it again
 	waiting []*ticket // that want to start, first come first served
 	asking  bool      // a claim is on its way
 	asked   int64     // for so many more, which may be granted already
 	hint    handoff.Boot
+	ended   []chan struct{} // of those that have ended: closed when the holder knows
+	telling []chan struct{} // the same, where the claim that is on its way tells it
 }
+
+// unheard is what the holder has heard if an answer got lost.
+const unheard = -1
 
 // ticket is one request that waits for a slot.
 type ticket struct {
@@ -105,6 +110,7 @@ func (n *Node) claims(now int64) map[*member][]claim {
 		delete(f.due, d)
 		f.seq++
 		r.asking, r.asked, r.hint = true, int64(len(r.waiting)), 0
+		r.telling, r.ended = append(r.telling, r.ended...), nil
 		due[m] = append(due[m], claim{d, r.limit, r.count, r.asked, f.seq})
 	}
 	return due
@@ -116,7 +122,7 @@ func (n *Node) claimHere(claims []claim) {
 	for _, c := range claims {
 		n.inflight.mu.Lock()
 		g, held := n.grant(0, c, n.now())
-		again := n.inflight.settle(c, g, held, 0, n.now())
+		again := n.inflight.settle(c, reply{grant: g, held: held}, n.now())
 		n.inflight.mu.Unlock()
 		n.claimAgain(again, held)
 	}
@@ -134,21 +140,15 @@ func (n *Node) claimThere(ctx context.Context, m *member, claims []claim) {
 		n.config.Log.Debug("can't claim slots", "peer", m.name, "error", err)
 	}
 	for i, c := range claims {
-		if !ok {
-			n.conclude(c, grant{}, false, 0)
-			continue
+		answer := reply{lost: true}
+		if ok {
+			answer = readGrant(answers[i*grantRecord:])
 		}
-		g, held, hint := readGrant(answers[i*grantRecord:])
-		n.conclude(c, g, held, hint)
+		n.inflight.mu.Lock()
+		again := n.inflight.settle(c, answer, n.now())
+		n.inflight.mu.Unlock()
+		n.claimAgain(again, answer.held)
 	}
-}
-
-// conclude takes another replica's answer to a claim.
-func (n *Node) conclude(c claim, g grant, held bool, hint handoff.Boot) {
-	n.inflight.mu.Lock()
-	again := n.inflight.settle(c, g, held, hint, n.now())
-	n.inflight.mu.Unlock()
-	n.claimAgain(again, held)
 }
 
 // claimAgain has keepSlots look for what is left to be told: at once, or in a moment
@@ -163,20 +163,22 @@ func (n *Node) claimAgain(again, held bool) {
 }
 
 // settle takes the answer to a claim: of those that waited, in their order, as many
-// start as were granted. If there was none, as held is false, the claim is made again,
-// of the boot hint if that is known. again says that there is more to be told. f.mu is
-// held.
-func (f *inflight) settle(c claim, g grant, held bool, hint handoff.Boot, now int64) (again bool) {
+// start as were granted. If the token wasn't there the claim is made again. again says
+// that there is more to be told. f.mu is held.
+func (f *inflight) settle(c claim, a reply, now int64) (again bool) {
 	r := f.own[c.digest]
 	if r == nil {
 		return false
 	}
 	r.asking, r.asked = false, 0
-	if held {
-		r.start(c, g)
+	switch {
+	case a.held:
+		r.start(c, a.grant)
 		r.renew = now + int64(slotRenewal)
-	} else {
-		r.hint = hint
+	case a.lost && c.want > 0:
+		r.told = unheard // it may have been granted
+	default:
+		r.hint = a.hint
 	}
 	f.tidy(r)
 	if again = r.due(now); again {
@@ -190,6 +192,7 @@ func (r *running) start(c claim, g grant) {
 	asked := r.waiting[:min(int(c.want), len(r.waiting))]
 	r.waiting = r.waiting[len(asked):]
 	r.told = c.have + g.granted
+	closeAll(&r.telling)
 	for i, t := range asked {
 		if t.ok = int64(i) < g.granted; t.ok {
 			r.count++
@@ -203,5 +206,15 @@ func (r *running) start(c claim, g grant) {
 func (f *inflight) tidy(r *running) {
 	if r.count == 0 && r.told == 0 && !r.asking && len(r.waiting) == 0 {
 		delete(f.own, r.digest)
+		closeAll(&r.telling)
+		closeAll(&r.ended)
 	}
+}
+
+// closeAll closes the channels and forgets them.
+func closeAll(cs *[]chan struct{}) {
+	for _, c := range *cs {
+		close(c)
+	}
+	*cs = nil
 }

@@ -76,10 +76,10 @@ func appendGrant(b []byte, g grant, held bool, hint handoff.Boot) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(g.others))
 }
 
-func readGrant(b []byte) (g grant, held bool, hint handoff.Boot) {
+func readGrant(b []byte) reply {
 	first, second := binary.BigEndian.Uint64(b[1:]), binary.BigEndian.Uint64(b[9:])
 	if b[0] == 0 {
-		return grant{}, false, handoff.Boot(first)
+		return reply{hint: handoff.Boot(first)}
 	}
-	return grant{granted: max(0, int64(first)), others: max(0, int64(second))}, true, 0
+	return reply{held: true, grant: grant{granted: max(0, int64(first)), others: max(0, int64(second))}}
 }

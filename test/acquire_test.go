@@ -118,6 +118,25 @@ func TestManyAskForSlots(t *testing.T) {
 	})
 }
 
+// One after the other, by whatever replica, a client never meets its own slot.
+func TestAReleasedSlotIsFreeEverywhere(t *testing.T) {
+	story(t, func(f *fleet) {
+		f.start(3)
+		f.ready(formTime, f.replicas...)
+		rule := bucket.MustRule("slow", "1 concurrent")
+		for _, holder := range f.replicas {
+			key := holder.keyOf(rule, 0)
+			for i := range 60 {
+				release, d := f.replicas[i%3].acquire(rule, key)
+				if !d.Allowed || d.Degraded {
+					t.Errorf("request %d: %+v", i, d)
+				}
+				release()
+			}
+		}
+	})
+}
+
 // A crash frees what the crashed one held, and what others hold stays known to
 // whoever takes over.
 func TestSlotsOutliveTheirHolder(t *testing.T) {
