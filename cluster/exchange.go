@@ -47,7 +47,7 @@ func (n *Node) exchange(ctx context.Context) {
 		if n.config.ScaleMinority {
 			n.scale.Store(int32(minority.scale(n.view.Load(), now)))
 		}
-		for boot, moves := range n.parts.step(now, n.reachable) {
+		for boot, moves := range n.parts.step(now, n.store.Len(), n.reachable) {
 			n.wg.Go(func() {
 				if n.callMoves(ctx, boot, moves) {
 					n.kick()
