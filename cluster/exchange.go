@@ -91,7 +91,7 @@ func (n *Node) forceSilent(silent map[handoff.Boot]int64, now int64) {
 	v := n.view.Load()
 	maps.DeleteFunc(silent, func(b handoff.Boot, _ int64) bool { return v.byID[b] == nil })
 	for _, m := range v.members {
-		if m.alive() {
+		if m.alive() || !m.peer.Tried() { // a newcomer's first connection may take a second, if a packet is lost
 			delete(silent, m.id)
 			continue
 		}
