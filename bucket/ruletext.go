@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // policyWords are the failure policies as rules in text have them.
@@ -57,8 +56,8 @@ func (r Rule) MarshalText() ([]byte, error) {
 // UnmarshalText reads the form of MarshalText, where limits may be written as
 // ParseLimits has them, in any order, and separated by comma or bar as well. Names
 // with a character that means something here are quoted as in Go: "a;b". Besides
-// rate strings' windows it knows those that time.ParseDuration reads, after "per":
-// 5 per 100ms. It implements encoding.TextUnmarshaler. The error says which part
+// rate strings' windows it knows those that time.ParseDuration reads: 5 per 100ms,
+// 5/1h30m. It implements encoding.TextUnmarshaler. The error says which part
 // is wrong, and joins all that NewRule finds; the Rule is as before then.
 //
 // It makes another rule of r, with a mode of its own: not while r is in use.
@@ -159,19 +158,12 @@ func parseNamed(s string) (l Limit, err error) {
 	if err != nil {
 		return Limit{}, err
 	}
-	per := time.Duration(0)
-	if f := strings.Fields(rate); len(f) > 2 && f[1] == "per" { // as Limit.String writes parts of a second
-		if per, err = time.ParseDuration(f[2]); err == nil {
-			f[2] = "second"
-			rate = strings.Join(f, " ")
-		}
-	}
-	if err := l.Set(strings.TrimSpace(rate)); err != nil {
+	p := parser{text: strings.TrimSpace(rate), durations: true} // as Limit.String writes parts of a second
+	limits, err := p.limits()
+	if err != nil {
 		return Limit{}, err
 	}
-	if per != 0 {
-		l.Per = per
-	}
+	l = limits[0] // the only one, as no separator is left
 	l.Name = name
 	return l, nil
 }
