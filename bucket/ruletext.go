@@ -3,7 +3,6 @@ package bucket
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -123,12 +122,12 @@ func (p *ruleParts) add(item string) error {
 	}
 	switch strings.ToLower(word) {
 	case "policy":
-		i := slices.Index(policyWords[:], strings.ToLower(strings.Join(strings.Fields(rest), " ")))
-		if i < 0 || p.policy {
+		var policy FailurePolicy
+		if err := policy.Set(rest); err != nil || p.policy {
 			return fmt.Errorf("policy %q; give one of local share, allow and deny, once", shorten(rest, 20))
 		}
 		p.policy = true
-		p.opts = append(p.opts, WithFailurePolicy(FailurePolicy(i)))
+		p.opts = append(p.opts, WithFailurePolicy(policy))
 	case "mode":
 		var m Mode
 		if err := m.Set(strings.ToLower(rest)); err != nil || p.mode {
