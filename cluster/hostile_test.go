@@ -107,6 +107,7 @@ func TestMovesOnTheWire(t *testing.T) {
 // What a peer sends wrongly is refused by name, and moves nothing.
 func TestMalformedCalls(t *testing.T) {
 	n := start(t, Config{Bind: "127.0.0.1:0"})
+	eventually(t, 10*time.Second, "all partitions are held", func() bool { return n.parts.metrics().Held == ring.Partitions })
 	self := make([]byte, 8)
 	for i := range self {
 		self[i] = byte(n.parts.self >> (56 - 8*i))

@@ -91,14 +91,15 @@ func New(l Limiter, rule *bucket.Rule, key KeyFunc) (func(http.Handler) http.Han
 	if l == nil {
 		errs = append(errs, errors.New("httpmw: no limiter; give New a *cluster.Node"))
 	}
-	if rule == nil {
-		errs = append(errs, errors.New("httpmw: no rule; make one with bucket.NewRule"))
+	empty := rule == nil || rule.Name() == "" // as one for a flag that nobody has set
+	if empty {
+		errs = append(errs, errors.New("httpmw: no rule, or an empty one; make one with bucket.NewRule"))
 	}
 	if key == nil {
 		errs = append(errs, errors.New("httpmw: no key function; say what requests are counted under, as ClientIP does"))
 	}
 	m := &middleware{rule: rule, key: key}
-	if l != nil && rule != nil {
+	if l != nil && !empty {
 		var err error
 		m.enter, err = newEnter(l, rule)
 		errs = append(errs, err)
