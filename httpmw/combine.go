@@ -136,13 +136,15 @@ func place(i int, text string) string {
 	return n + ":" + text
 }
 
-// digest is that of the texts, each after its length. It copies no more than a
-// block at a time, however long they are.
+// digest is that of a text, or of several, each after its length. It copies no more
+// than a block at a time, however long they are.
 func digest(texts ...string) string {
 	h := sha256.New()
 	var block [sha256.BlockSize]byte
 	for _, s := range texts {
-		h.Write(binary.BigEndian.AppendUint64(block[:0], uint64(len(s))))
+		if len(texts) > 1 {
+			h.Write(binary.BigEndian.AppendUint64(block[:0], uint64(len(s))))
+		}
 		for len(s) > 0 {
 			n := copy(block[:], s)
 			h.Write(block[:n])

@@ -33,30 +33,33 @@ func (forwardedFor) address(element string) (netip.Addr, bool) {
 
 // parseAddress reads an address as proxies write it, with or without a port that
 // is one by isPort: 203.0.113.7, 203.0.113.7:80, 2001:db8::1, [2001:db8::1],
-// [2001:db8::1]:80.
+// [2001:db8::1]:80; and 2001:db8::1:54321, as CloudFront has it, if it is no address
+// of its own.
 func parseAddress(s string, isPort func(string) bool) (netip.Addr, bool) {
 	if len(s) > maxAddress {
 		return netip.Addr{}, false
 	}
-	host, port, ported := s, "", false
 	if inner, bracketed := strings.CutPrefix(s, "["); bracketed {
-		var closed bool
-		host, port, closed = strings.Cut(inner, "]")
-		if !closed || !strings.Contains(host, ":") {
+		host, port, closed := strings.Cut(inner, "]")
+		if !closed || !strings.Contains(host, ":") || port != "" && !(port[0] == ':' && isPort(port[1:])) {
 			return netip.Addr{}, false
 		}
-		if port != "" && port[0] != ':' {
-			return netip.Addr{}, false
-		}
-		ported = port != ""
-		port = strings.TrimPrefix(port, ":")
-	} else if strings.Count(s, ":") == 1 {
-		host, port, ported = strings.Cut(s, ":")
+		return parseHost(host)
 	}
-	if ported && !isPort(port) {
+	colon := strings.LastIndexByte(s, ':')
+	if colon < 0 || colon != strings.IndexByte(s, ':') {
+		if a, ok := parseHost(s); ok || colon < 0 {
+			return a, ok
+		}
+	}
+	if !isPort(s[colon+1:]) {
 		return netip.Addr{}, false
 	}
-	a, err := netip.ParseAddr(host)
+	return parseHost(s[:colon])
+}
+
+func parseHost(s string) (netip.Addr, bool) {
+	a, err := netip.ParseAddr(s)
 	return a.Unmap().WithZone(""), err == nil
 }
 
