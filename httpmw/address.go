@@ -149,7 +149,8 @@ func (a *Address) Key(r *http.Request) (string, error) {
 	if bits == client.BitLen() {
 		return client.String(), nil
 	}
-	return netip.PrefixFrom(client, bits).Masked().String(), nil
+	var text [len("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128")]byte
+	return string(netip.PrefixFrom(client, bits).Masked().AppendTo(text[:0])), nil
 }
 
 // Of returns the client's address, with all its bits. The error wraps [ErrNoKey].
