@@ -193,3 +193,12 @@ func TestUnixSocket(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func newAddress(t tester, cfg httpmw.AddressConfig) *httpmw.Address {
+	t.Helper()
+	a, err := httpmw.NewAddress(cfg)
+	if err != nil {
+		t.Fatalf("NewAddress: %v", err)
+	}
+	return a
+}

@@ -83,12 +83,3 @@ func call(h http.Handler, method, target string) *httptest.ResponseRecorder {
 
 // shown is a limit's name as clients see it: in headers there is only ASCII.
 func shown(l bucket.Limit) string { return strings.ReplaceAll(l.String(), "µ", "u") }
-
-func newAddress(t tester, cfg httpmw.AddressConfig) *httpmw.Address {
-	t.Helper()
-	a, err := httpmw.NewAddress(cfg)
-	if err != nil {
-		t.Fatalf("NewAddress: %v", err)
-	}
-	return a
-}
