@@ -21,6 +21,9 @@ func FuzzCall(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { _ = n.Close(context.Background()) })
+	for n.parts.metrics().Held < ring.Partitions {
+		time.Sleep(time.Millisecond)
+	}
 	rule := bucket.MustRule("api", "5/hour")
 	h := transport.Hit{Digest: n.store.Digest(rule, "alice"), Rule: rule, Tokens: 1}
 	v, _ := n.decide(h, n.now())
@@ -107,6 +110,7 @@ func TestMovesOnTheWire(t *testing.T) {
 // What a peer sends wrongly is refused by name, and moves nothing.
 func TestMalformedCalls(t *testing.T) {
 	n := start(t, Config{Bind: "127.0.0.1:0"})
+	eventually(t, 5*time.Second, "it holds all", func() bool { return n.parts.metrics().Held == ring.Partitions })
 	self := make([]byte, 8)
 	for i := range self {
 		self[i] = byte(n.parts.self >> (56 - 8*i))
