@@ -21,6 +21,9 @@ func FuzzCall(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { _ = n.Close(context.Background()) })
+	for n.parts.metrics().Held < ring.Partitions {
+		time.Sleep(time.Millisecond)
+	}
 	rule := bucket.MustRule("api", "5/hour")
 	h := transport.Hit{Digest: n.store.Digest(rule, "alice"), Rule: rule, Tokens: 1}
 	v, _ := n.decide(h, n.now())

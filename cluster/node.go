@@ -66,8 +66,8 @@ type Node struct {
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	once   sync.Once // Close
-	left   error     // and what it returns
+	ended  chan struct{} // closed when Close has ended
+	left   error         // and what it returns
 
 	inflight *inflight
 	slotsDue chan struct{} // of capacity 1: keepSlots has something to look at
@@ -103,6 +103,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		shares:  bucket.NewStore(stores),
 		hello:   transport.Hello{Cluster: c.Cluster, Fingerprint: key.Fingerprint()},
 		kicked:  make(chan struct{}, 1),
+		ended:   make(chan struct{}),
 
 		inflight: newInflight(),
 		slotsDue: make(chan struct{}, 1),
@@ -249,18 +250,20 @@ func (n *Node) Ready() bool {
 // crash. Close can take up to 5 s longer where a connection hangs. Every call waits
 // for the first, and returns what that does.
 func (n *Node) Close(ctx context.Context) error {
-	n.once.Do(func() {
-		n.closing.Store(true)
-		if n.gossip != nil {
-			n.left = n.leave(ctx)
-		}
-		n.closed.Store(true)
-		if n.gossip != nil {
-			sleep(ctx, min(n.config.HitTimeout, maxLinger)) // until the calls that are under way have been answered
-		}
-		n.cancel()
-		n.shut()
-	})
+	if !n.closing.CompareAndSwap(false, true) {
+		<-n.ended
+		return n.left
+	}
+	defer close(n.ended)
+	if n.gossip != nil {
+		n.left = n.leave(ctx)
+	}
+	n.closed.Store(true)
+	if n.gossip != nil {
+		sleep(ctx, min(n.config.HitTimeout, maxLinger)) // until the calls that are under way have been answered
+	}
+	n.cancel()
+	n.shut()
 	return n.left
 }
 

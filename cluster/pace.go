@@ -10,8 +10,9 @@ import (
 
 const (
 	// claimPause is how long a claim that was turned down waits, ± 50 %: until the
-	// next beat, as views that differed will mostly agree by then. heldPause is it where somebody has the token: it comes unasked, and a claim that
-	// meets it on its way has it refused.
+	// next beat, as views that differed will mostly agree by then. heldPause is it where
+	// somebody has the token: it comes unasked, and a claim that meets it on its way has
+	// it refused.
 	claimPause = 20 * time.Millisecond
 	heldPause  = time.Second
 	// displacedTime is how long the table must have named another before the token

@@ -78,7 +78,7 @@ var mistakes = []mutant{
 		"if b == 0 || n.view.Load().reach(b) != nil {", "if b != 1 {",
 	}},
 	{"close the ways to the peers under the last calls", "TestAReleaseAmongWriters", "cluster/node.go", []string{
-		"			sleep(ctx, min(n.config.HitTimeout, maxLinger))", "			sleep(ctx, 0)",
+		"		sleep(ctx, min(n.config.HitTimeout, maxLinger))", "		sleep(ctx, 0)",
 	}},
 }
 
