@@ -42,7 +42,7 @@ func (b *builder) config() (*Config, error) {
 }
 
 func (b *builder) read(name string, data []byte) {
-	b.file, b.visited = name, 0
+	b.file, b.left = name, aliased+len(data) // a part has a byte, at least
 	root := b.document(data)
 	if root == nil {
 		return

@@ -149,7 +149,7 @@ func TestTheRestIsTaken(t *testing.T) {
 func TestMalformedRequests(t *testing.T) {
 	s := service(t, newStand(), config(t, simple), envoyrls.Options{})
 	many := request("d", strings.Repeat("a=1,", 256)+"a=1")
-	deep := request("d", strings.Repeat("a=1 ", 65))
+	deep := request("d", strings.Repeat("a=1 ", 33))
 	negative, huge := request("d", "a=1, a=1"), request("d", "a=1")
 	negative.Descriptors[1].IsNegativeHits = true
 	huge.Descriptors[0].HitsAddend = wrapperspb.UInt64(math.MaxUint64)
@@ -164,7 +164,7 @@ func TestMalformedRequests(t *testing.T) {
 		{many, codes.InvalidArgument, "descriptors: there are 257; at most 256"},
 		{request("d", "a=1, "), codes.InvalidArgument, "descriptors[1]: entries: there are 0"},
 		{&rls.RateLimitRequest{Domain: "d", Descriptors: []*common.RateLimitDescriptor{nil}}, codes.InvalidArgument, "descriptors[0]: entries: there are 0"},
-		{deep, codes.InvalidArgument, "descriptors[0]: entries: there are 65"},
+		{deep, codes.InvalidArgument, "descriptors[0]: entries: there are 33"},
 		{request("d", "a=1 =2"), codes.InvalidArgument, "descriptors[0]: entries: a key is empty"},
 		{&rls.RateLimitRequest{Domain: "d", Descriptors: []*common.RateLimitDescriptor{{Entries: []*common.RateLimitDescriptor_Entry{nil}}}}, codes.InvalidArgument, "a key is empty"},
 		{huge, codes.InvalidArgument, "hits_addend: 18446744073709551615 is over 1000000000"},

@@ -15,7 +15,7 @@ import (
 // Bounds on one request.
 const (
 	maxDescriptors = 256           // each is asked of the cluster at the same time
-	maxEntries     = 64            // of a descriptor
+	maxEntries     = 32            // of a descriptor
 	maxHits        = 1_000_000_000 // what Envoy's own configuration allows
 )
 

@@ -15,18 +15,19 @@ import (
 	"github.com/shoal-dev/shoal/contrib/rules"
 )
 
-const (
-	maxFaults  = 100     // that one error tells
-	maxVisited = 500_000 // parts of one file, each as often as aliases name it
-)
+// maxFaults bounds what one error tells.
+const maxFaults = 100
+
+// aliased is how many parts of a file aliases may add to those that are written.
+const aliased = 20_000
 
 // parser reads YAML with the place of everything. Aliases are followed, as people
 // have them in such files.
 type parser struct {
-	file    string
-	faults  []error
-	more    int // faults that are left out
-	visited int
+	file   string
+	faults []error
+	more   int // faults that are left out
+	left   int // parts of this file that may still be read, each as often as aliases name it
 }
 
 // document returns the root of a file's only document, or nil and a fault.
@@ -115,9 +116,9 @@ func (p *parser) follow(n *yaml.Node) *yaml.Node {
 	for n != nil && n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	if p.visited++; p.visited > maxVisited {
-		if p.visited == maxVisited+1 {
-			p.fault(n, "", "aliases make more of this file than %d parts; write less", maxVisited)
+	if p.left--; p.left < 0 {
+		if p.left == -1 {
+			p.fault(n, "", "aliases make too much of this file; write out what is meant")
 		}
 		return nil
 	}
