@@ -47,7 +47,10 @@ func (s *stand) Peek(_ context.Context, rule *bucket.Rule, key string, tokens in
 	return s.store.Peek(rule, key, tokens, 0), nil
 }
 
-func (s *stand) Refund(_ context.Context, rule *bucket.Rule, key string, r bucket.Receipt) error {
+func (s *stand) Refund(ctx context.Context, rule *bucket.Rule, key string, r bucket.Receipt) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refunds++
@@ -71,14 +74,16 @@ func TestErrorsGiveBackAndHaveTheirCode(t *testing.T) {
 		{errors.New("odd"), codes.Internal},
 	} {
 		l := newStand()
+		ctx, cancel := context.WithCancel(t.Context())
 		l.take = func(key string, _ int64) (bucket.Decision, error) {
 			if key == "bad" {
+				cancel() // as Envoy does when its client has gone
 				return bucket.Decision{}, c.err
 			}
 			return bucket.Decision{}, nil
 		}
 		s := service(t, l, config(t, simple), envoyrls.Options{})
-		_, err := s.ShouldRateLimit(t.Context(), request("d", "a=1, a=bad"))
+		_, err := s.ShouldRateLimit(ctx, request("d", "a=1, a=bad"))
 		if status.Code(err) != c.code || !strings.Contains(err.Error(), c.err.Error()) {
 			t.Errorf("%v: %v", c.err, err)
 		}
