@@ -63,13 +63,10 @@ func newFields(rule *bucket.Rule) fields {
 
 // unit is what a limit counts in, as parameters of its policy.
 func unit(l bucket.Limit) string {
-	switch {
-	case l.Algorithm == bucket.Concurrent:
+	if l.Algorithm == bucket.Concurrent {
 		return `;qu="concurrent-requests"`
-	case l.Per > 0:
-		return ";w=" + strconv.FormatInt(roundUp(l.Per, time.Second), 10)
 	}
-	return ""
+	return ";w=" + strconv.FormatInt(roundUp(l.Per, time.Second), 10)
 }
 
 func (f *fields) metadata(ctx context.Context, d bucket.Decision) metadata.MD {

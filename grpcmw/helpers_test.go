@@ -178,26 +178,36 @@ var peerAddress = &net.TCPAddr{IP: net.IPv4(203, 0, 113, 7), Port: 4711}
 // start runs a server on a network in memory until the test ends.
 func start(t *testing.T, register func(*grpc.Server), server []grpc.ServerOption, client ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
-	l := listener{bufconn.Listen(1 << 16), peerAddress}
-	s := grpc.NewServer(server...)
-	register(s)
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
-	client = append(client,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))
-	c, err := grpc.NewClient("passthrough:///memory", client...)
+	c, stop, err := listen(register, server, client...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = c.Close()
-		s.Stop()
-		if err := <-served; err != nil {
+		if err := stop(); err != nil {
 			t.Error(err)
 		}
 	})
 	return c
+}
+
+// listen runs a server until stop is called.
+func listen(register func(*grpc.Server), server []grpc.ServerOption, client ...grpc.DialOption) (c *grpc.ClientConn, stop func() error, err error) {
+	l := listener{bufconn.Listen(1 << 16), peerAddress}
+	client = append(client,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))
+	if c, err = grpc.NewClient("passthrough:///memory", client...); err != nil {
+		return nil, nil, err
+	}
+	s := grpc.NewServer(server...)
+	register(s)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	return c, func() error {
+		err := c.Close()
+		s.Stop()
+		return errors.Join(err, <-served)
+	}, nil
 }
 
 // serve starts a server that is limited so.
