@@ -8,18 +8,16 @@
 //
 // New asks for three things on purpose, as httpmw does: who decides (a cluster.Node,
 // or anything with its one method), by which rule, and what a call is counted under.
-// A [KeyFunc] sees the call's context, with its metadata and peer; its method; and
-// the request. See [PeerIP], [Metadata], [Method] and [Join]. The options give
-// methods rules of their own, exempt some, charge more for some calls than for
-// others, and limit the messages within streams.
+// A [KeyFunc] sees the call's metadata and peer, its method and the request: see
+// [PeerIP], [Metadata], [Method] and [Join]. Options give methods rules of their own,
+// exempt some, charge more for some calls, and limit the messages within streams.
 //
-// A call over the limit gets RESOURCE_EXHAUSTED. Details of the status are a
-// QuotaFailure, whose violation has the rule's name as the subject and the limit as
-// the description, never the key; and a RetryInfo with the time after which the same
-// call can pass, exact to the nanosecond, if waiting is known to help. Its trailer
-// has grpc-retry-pushback-ms too: a client whose service config retries
-// RESOURCE_EXHAUSTED (gRFC A6) waits that long by itself, and doesn't retry what
-// can't pass before its deadline.
+// A call over the limit gets RESOURCE_EXHAUSTED. Its details are a QuotaFailure, which
+// names the rule and the limit, never the key; and, if waiting is known to help, a
+// RetryInfo with the time after which the same call can pass, exact to the nanosecond.
+// Its trailer has grpc-retry-pushback-ms too (gRFC A6): a client whose service config
+// retries RESOURCE_EXHAUSTED waits that long by itself, and doesn't retry what can't
+// pass before its deadline.
 //
 // The metadata of every limited call tells where the client stands, as
 // draft-ietf-httpapi-ratelimit-headers-11 has it and with the values of httpmw:
@@ -28,16 +26,16 @@
 //	ratelimit: "10 per 1 minute";r=9;t=6
 //
 // A unary call that succeeds has it in its header, and a stream in that of its first
-// response; where there is no response it is in the trailer, with retry-after if the
-// call was refused. It is so because a header makes gRPC clients take the call as
-// answered for good: their retries, of a handler's UNAVAILABLE as well, work only
-// where there is none. So let nothing before these interceptors set a header.
+// response; else it is in the trailer, with retry-after if the call was refused. For
+// once a client has a header it takes the call as answered for good and retries
+// nothing, neither this nor a handler's UNAVAILABLE. So let nothing that runs before
+// these interceptors set a header.
 //
-// Under a rule that limits what runs at a time, such as "2 concurrent", a call has
-// its slot until the handler returns, panics included. Under a leaky bucket it waits
-// for its turn; where the context ends before that, it gets DEADLINE_EXCEEDED or
-// CANCELLED. In bucket.Shadow nothing is refused, and the metadata is what it would
-// be; in bucket.Off nothing is limited, and nothing said.
+// Under a limit on what runs at a time, such as "2 concurrent", a call has its slot
+// until the handler returns, panics included. Under a leaky bucket it waits for its
+// turn; if the context ends before that, it gets DEADLINE_EXCEEDED or CANCELLED. In
+// bucket.Shadow nothing is refused, and the metadata is what it would be; in
+// bucket.Off nothing is limited, and nothing said.
 //
 // A call without a key gets INVALID_ARGUMENT, or what [WithNoKeyCode] says: it is
 // neither let through nor lumped together with others. If no decision can be made,

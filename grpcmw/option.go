@@ -32,10 +32,14 @@ type settings struct {
 
 // validate wants one answer to the question which rule a call has.
 func (s *settings) validate(rule *bucket.Rule) error {
+	limits := rule != nil || s.choose != nil || s.messages != nil
+	for _, r := range s.methods {
+		limits = limits || r != nil
+	}
 	switch {
 	case rule != nil && s.choose != nil:
 		return errors.New("grpcmw: the rule and WithRuleFunc both say what limits a call; give New a nil rule, and return yours from the function")
-	case rule == nil && s.choose == nil && s.messages == nil && !slices.ContainsFunc(slices.Collect(maps.Values(s.methods)), func(r *bucket.Rule) bool { return r != nil }):
+	case !limits:
 		return errors.New("grpcmw: no rule; make one with bucket.NewRule")
 	}
 	return nil
