@@ -26,6 +26,9 @@ func members(lines []string) (list []member, ok bool) {
 		}
 		m := member{name: rest[:end], left: math.MaxInt64}
 		params := endOfItem(rest[end:])
+		if params < 0 {
+			return nil, false
+		}
 		m.text = strings.TrimRight(rest[:end+params], " \t")
 		if _, r, found := strings.Cut(m.text[end:], ";r="); found {
 			r, _, _ = strings.Cut(r, ";")
@@ -57,14 +60,19 @@ func endOfString(s string) int {
 	return 0
 }
 
-// endOfItem is where the item's parameters end: at the comma, or with s.
+// endOfItem is where the item's parameters end, at the comma or with s; -1 if
+// a string among them doesn't.
 func endOfItem(s string) int {
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
 		case ',':
 			return i
 		case '"':
-			i += max(endOfString(s[i:])-1, 0)
+			end := endOfString(s[i:])
+			if end == 0 {
+				return -1
+			}
+			i += end - 1
 		}
 	}
 	return len(s)

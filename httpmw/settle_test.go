@@ -117,7 +117,7 @@ func TestChargeIfSeesTheFinalStatus(t *testing.T) {
 				t.Error(err)
 			}
 		}, 200},
-		"a copy":  {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.Copy(w, strings.NewReader("x")) }, 200},
+		"a copy":  {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.Copy(w, struct{ io.Reader }{strings.NewReader("x")}) }, 200},
 		"a panic": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 500},
 		"a panic after the header": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(202)
@@ -237,5 +237,30 @@ func TestLostRefund(t *testing.T) {
 	h := mustLimit(t, m, rule, everybody, httpmw.ChargeIf(failed))(silent())
 	if w := call(h, "GET", "/"); w.Code != 200 || w.Header().Get("RateLimit") != `"5 per 1 minute";r=4;t=12` {
 		t.Errorf("got %d %v", w.Code, w.Header())
+	}
+}
+
+// A rule that charges nothing at the moment has nothing to give back.
+func TestChargeIfByMode(t *testing.T) {
+	rule := bucket.MustRule("rule", "1/minute")
+	m := newMemory()
+	h := mustLimit(t, m, rule, everybody, httpmw.ChargeIf(failed))(silent())
+	for _, mode := range []bucket.Mode{bucket.Off, bucket.Shadow, bucket.Enforce} {
+		if err := rule.SetMode(mode); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			w := call(h, "GET", "/")
+			if w.Code != 200 || (w.Header().Get("RateLimit") == "") != (mode == bucket.Off) || m.left(rule, "everybody") != 1 {
+				t.Errorf("%v: got %d %v, %d left", mode, w.Code, w.Header(), m.left(rule, "everybody"))
+			}
+		}
+	}
+	if err := rule.SetMode(bucket.Shadow); err != nil {
+		t.Fatal(err)
+	}
+	m.store.Take(rule, "everybody", 1, 0)
+	if w := call(h, "GET", "/"); w.Code != 200 || w.Header().Get("RateLimit") != `"1 per 1 minute";r=0;t=60` {
+		t.Errorf("would be refused: %d %v", w.Code, w.Header())
 	}
 }
