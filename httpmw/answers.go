@@ -44,9 +44,9 @@ type Answers struct {
 	// what is in the page. nil names the limit that refused.
 	Message func(*http.Request, Refusal) string
 
-	// Refused answers refused requests in place of all that. The headers are set;
-	// a handler that calls no WriteHeader answers with the Refusal's Status. nil
-	// answers as the other fields say.
+	// Refused answers refused requests in place of ByAccept and Message, which are
+	// to be left out. The headers are set; a handler that calls no WriteHeader
+	// answers with the Refusal's Status. nil answers as the other fields say.
 	Refused func(http.ResponseWriter, *http.Request, Refusal)
 }
 
@@ -82,6 +82,9 @@ func (a *Answers) validate() error {
 	}
 	if a.Jitter < 0 {
 		errs = append(errs, fmt.Errorf("httpmw: Answers.Jitter is %v; it must be at least 0", a.Jitter))
+	}
+	if a.Refused != nil && (a.Message != nil || a.ByAccept) {
+		errs = append(errs, errors.New("httpmw: Answers.Refused, and Message or ByAccept, which it would never use; leave one or the other out"))
 	}
 	return errors.Join(append(errs, a.X.validate())...)
 }

@@ -195,6 +195,8 @@ func TestConstructionErrors(t *testing.T) {
 		"no Refund":             {bare{}, rate, []httpmw.Option{httpmw.ChargeIf(all)}, []string{"bare", "Refund", "*cluster.Node"}},
 		"ChargeIf for slots":    {newMemory(), slots, []httpmw.Option{httpmw.ChargeIf(all)}, []string{"ChargeIf", "runs at a time"}},
 		"cost of slots":         {newMemory(), slots, []httpmw.Option{httpmw.Cost(1)}, []string{`"slots"`, "one slot"}},
+		"two answers": {newMemory(), rate, []httpmw.Option{httpmw.Answer(httpmw.Answers{ByAccept: true, Refused: func(http.ResponseWriter, *http.Request, httpmw.Refusal) {}})},
+			[]string{"Answers.Refused, and Message or ByAccept"}},
 		"answers": {newMemory(), rate, []httpmw.Option{httpmw.Answer(httpmw.Answers{Draft: 9, Jitter: -1, X: httpmw.XFields{Limit: "a b", Delta: true}})},
 			[]string{"Draft is 9", "Jitter is -1ns", `X.Limit "a b"`, "Delta"}},
 	} {

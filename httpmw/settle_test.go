@@ -117,7 +117,9 @@ func TestChargeIfSeesTheFinalStatus(t *testing.T) {
 				t.Error(err)
 			}
 		}, 200},
-		"a copy":  {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.Copy(w, struct{ io.Reader }{strings.NewReader("x")}) }, 200},
+		"a copy": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.Copy(w, struct{ io.Reader }{strings.NewReader("x")})
+		}, 200},
 		"a panic": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 500},
 		"a panic after the header": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(202)
