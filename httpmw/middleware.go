@@ -1,58 +1,3 @@
-// Package httpmw limits the requests to an http.Handler.
-//
-//	limit, err := httpmw.New(node, rule, httpmw.ClientIP())
-//	...
-//	mux.Handle("/api/", limit(api))
-//
-// New asks for three things on purpose: who decides (a cluster.Node, or anything
-// with its one method), by which rule, and what a request is counted under. The
-// last has no default, because there is none that is safe everywhere: behind a
-// proxy the peer's address is the proxy's, and a header that the client can
-// write is no identity. See [ClientIP] and [Header].
-//
-// A request that may pass reaches the handler, and its response tells the client
-// where it stands:
-//
-//	RateLimit-Policy: "10 per 1 minute";q=10;w=60
-//	RateLimit: "10 per 1 minute";r=9;t=6
-//
-// as in draft-ietf-httpapi-ratelimit-headers-11. RateLimit-Policy lists the
-// rule's limits and never changes; RateLimit shows the limit that decided, or is
-// nearest to refusing, with the tokens that remain and the seconds until there
-// are more.
-//
-// Under a leaky bucket a request that may pass waits for its turn before it
-// reaches the handler; if its context ends before that, it gets 503.
-//
-// Under a limit on what runs at a time, such as "2 concurrent", a request counts
-// until the handler has returned, panics included; other replicas know a moment
-// later that it has. A client that hangs up ends the
-// request's context and no more: a handler that ignores it goes on running and so
-// goes on counting. What outlives the handler no longer counts, as a goroutine, a
-// handler that http.TimeoutHandler has given up on (so put that outside), or a
-// connection that was hijacked: a handler of WebSockets should return when the
-// connection ends. These limits have no time in their headers, as nobody knows when
-// a request will end:
-//
-//	RateLimit-Policy: "2 concurrent";q=2;qu="concurrent-requests"
-//	RateLimit: "2 concurrent";r=1
-//
-// A request over the limit gets 429 (RFC 6585) with Retry-After in whole
-// seconds, rounded up, after which the same request can pass; a problem document
-// (RFC 9457) that names the limit; and Cache-Control: no-store. It has Retry-After
-// only if it is known that waiting helps. Where a penalty of the rule refused,
-// RateLimit and the document name that, and the document's type is
-// abnormal-usage-detected. RateLimit-Policy doesn't list penalties: what they count
-// is refusals, for which the draft has no unit.
-//
-// A rule in bucket.Shadow refuses nothing, so there is no 429 and no Retry-After.
-// RateLimit is what it would be otherwise: r=0, and t until the request would have
-// passed. A rule that is bucket.Off sets no headers, since nothing is limited.
-//
-// A request without a key gets 400: it is neither let through nor lumped together
-// with others. If no decision can be made, which with a cluster.Node is so only
-// after its Close, when the request's context has ended, or under the failure
-// policy Deny when the owner of the key is silent, the answer is 503.
 package httpmw
 
 import (
@@ -60,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/shoal-dev/shoal/bucket"
@@ -78,110 +24,199 @@ type Acquirer interface {
 	Acquire(ctx context.Context, rule *bucket.Rule, key string) (release func(), d bucket.Decision, err error)
 }
 
+// Refunder is what a Limiter must be too for [ChargeIf]. *cluster.Node is one.
+type Refunder interface {
+	// Refund gives back what the decision with this receipt took from key.
+	Refund(ctx context.Context, rule *bucket.Rule, key string, receipt bucket.Receipt) error
+}
+
+// MultiTaker is what a Limiter must be too for [And], unless that is about what
+// runs at a time. *cluster.Node is one.
+type MultiTaker interface {
+	// TakeAll decides the charges, all or nothing, and returns the decisions in
+	// their order. If any of them refuses, nothing stays charged.
+	TakeAll(ctx context.Context, charges []bucket.Charge) ([]bucket.Decision, error)
+}
+
 // KeyFunc says what a request is counted under: an address, a user, an API key.
 // It may be called by many goroutines at once. An empty key is an error, too.
+// [ErrExempt] exempts the request.
 type KeyFunc func(*http.Request) (key string, err error)
 
 // New returns a middleware that takes one token from the request's key for each
 // request, or under a concurrency limit a slot while its handler runs; the limiter
 // must be an [Acquirer] for that. Handlers that are wrapped by the same rule share
-// its limits, as do all replicas. The error names what is missing.
-func New(l Limiter, rule *bucket.Rule, key KeyFunc) (func(http.Handler) http.Handler, error) {
+// its limits, as do all replicas. Options change that. The error names all that is
+// missing.
+func New(l Limiter, rule *bucket.Rule, key KeyFunc, opts ...Option) (func(http.Handler) http.Handler, error) {
+	m := &middleware{limiter: l, charges: []charge{{rule: rule, key: key, cost: 1}}}
+	m.acquirer, _ = l.(Acquirer)
+	m.multi, _ = l.(MultiTaker)
+	m.refunder, _ = l.(Refunder)
 	var errs []error
 	if l == nil {
 		errs = append(errs, errors.New("httpmw: no limiter; give New a *cluster.Node"))
 	}
-	empty := rule == nil || rule.Name() == "" // as one for a flag that nobody has set
-	if empty {
-		errs = append(errs, errors.New("httpmw: no rule, or an empty one; make one with bucket.NewRule"))
+	for _, o := range opts {
+		if o == nil {
+			errs = append(errs, errNilOption)
+			continue
+		}
+		errs = append(errs, o.apply(m))
 	}
-	if key == nil {
-		errs = append(errs, errors.New("httpmw: no key function; say what requests are counted under, as ClientIP does"))
+	for i := range m.charges {
+		errs = append(errs, m.charges[i].validate(i == 0))
 	}
-	m := &middleware{rule: rule, key: key}
-	if l != nil && !empty {
-		var err error
-		m.enter, err = newEnter(l, rule)
-		errs = append(errs, err)
+	if l != nil {
+		errs = append(errs, m.validate())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	m.fields = newFields(rule)
+	for i := range m.charges {
+		if c := &m.charges[i]; c.rule != nil {
+			c.fields = newFields(c.rule, &m.answers)
+		}
+	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.serve(w, r, next) })
 	}, nil
 }
 
 type middleware struct {
-	enter  enter
-	rule   *bucket.Rule
-	key    KeyFunc
-	fields fields
+	limiter    Limiter
+	acquirer   Acquirer   // nil if the limiter is none
+	multi      MultiTaker // nil if the limiter is none
+	refunder   Refunder   // nil if the limiter is none
+	charges    []charge   // at least one
+	skips      []func(*http.Request) bool
+	preflights bool
+	chargeIf   func(int, http.Header) bool // nil to charge everything
+	answers    Answers
+	known      cache // fields of rules that RuleBy chose
 }
 
-// enter decides a request of key; leave is to be called when its handler has
-// returned.
-type enter func(ctx context.Context, key string) (leave func(), d bucket.Decision, err error)
+// validate reports what the limiter lacks.
+func (m *middleware) validate() error {
+	var errs []error
+	rates := 0
+	for i := range m.charges {
+		switch rule := m.charges[i].rule; {
+		case rule == nil || !concurrent(rule):
+			rates++
+		case m.acquirer == nil:
+			errs = append(errs, needs(rule, m.limiter))
+		}
+	}
+	if rates > 1 && m.multi == nil {
+		errs = append(errs, fmt.Errorf("httpmw: And charges %d rules at once, and the limiter, a %T, has no method TakeAll; give New a *cluster.Node, or put one middleware around another", rates, m.limiter))
+	}
+	if m.chargeIf == nil {
+		return errors.Join(errs...)
+	}
+	if m.refunder == nil {
+		errs = append(errs, fmt.Errorf("httpmw: ChargeIf gives back, and the limiter, a %T, has no method Refund; give New a *cluster.Node", m.limiter))
+	}
+	if rates == 0 {
+		errs = append(errs, errors.New("httpmw: ChargeIf, and only rules that limit what runs at a time, which charge nothing; give New a rule such as 10/minute"))
+	}
+	return errors.Join(errs...)
+}
 
-// newEnter chooses what the rule needs of the limiter.
-func newEnter(l Limiter, rule *bucket.Rule) (enter, error) {
-	if _, concurrent := rule.Concurrent(); !concurrent {
-		stay := func() {}
-		return func(ctx context.Context, key string) (func(), bucket.Decision, error) {
-			d, err := l.Take(ctx, rule, key, 1)
-			return stay, d, err
-		}, nil
+// needs says that the limiter is no Acquirer.
+func needs(rule *bucket.Rule, l Limiter) error {
+	return fmt.Errorf("httpmw: rule %q limits what runs at a time, and the limiter, a %T, has no method Acquire; give New a *cluster.Node, or the rule a limit such as 10/second", rule.Name(), l)
+}
+
+// exempts says whether a request isn't limited at all.
+func (m *middleware) exempts(r *http.Request) bool {
+	if r.Method == http.MethodOptions && !m.preflights {
+		return true
 	}
-	a, ok := l.(Acquirer)
-	if !ok {
-		return nil, fmt.Errorf("httpmw: rule %q limits what runs at a time, and the limiter, a %T, has no method Acquire; give New a *cluster.Node, or the rule a limit such as 10/second", rule.Name(), l)
+	for _, skip := range m.skips {
+		if skip(r) {
+			return true
+		}
 	}
-	return func(ctx context.Context, key string) (func(), bucket.Decision, error) {
-		return a.Acquire(ctx, rule, key)
-	}, nil
+	return false
 }
 
 func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	key, err := m.key(r)
-	if err != nil || key == "" {
-		noKey().write(w, r)
-		return
-	}
-	leave, d, err := m.enter(r.Context(), key)
-	if err != nil {
-		unavailable().write(w, r)
-		return
-	}
-	defer leave()
-	m.fields.set(w.Header(), d)
-	switch {
-	case d.Allowed:
-		if !wait(r.Context(), d.Delay) {
-			unavailable().write(w, r)
-			return
-		}
+	if m.exempts(r) {
 		next.ServeHTTP(w, r)
-	case d.Degraded && m.rule.FailurePolicy() == bucket.Deny:
-		unavailable().write(w, r)
-	default:
-		exceeded(d.Limit, m.fields.penalizes(d.Limit)).write(w, r)
+		return
+	}
+	var space [1]part
+	parts, err := m.parts(space[:0], r)
+	if err != nil {
+		m.answers.refuse(w, r, Refusal{Status: http.StatusBadRequest, Err: err})
+		return
+	}
+	if len(parts) == 0 {
+		next.ServeHTTP(w, r)
+		return
+	}
+	defer leave(parts)
+	if err := m.take(r.Context(), parts); err != nil {
+		m.answers.refuse(w, r, Refusal{Status: http.StatusServiceUnavailable, Err: err})
+		return
+	}
+	note(r.Context(), parts)
+	allowed, delay := outcome(parts)
+	if !allowed {
+		leave(parts) // before the answer is on its way
+		m.refuse(w, r, parts)
+		return
+	}
+	if err := wait(r.Context(), delay); err != nil {
+		tell(w.Header(), parts)
+		m.answers.refuse(w, r, Refusal{Status: http.StatusServiceUnavailable, Err: err})
+		return
+	}
+	if m.chargeIf != nil {
+		m.settle(w, r, next, slices.Clone(parts))
+		return
+	}
+	tell(w.Header(), parts)
+	next.ServeHTTP(w, r)
+}
+
+// outcome is what the parts come to, and the longest of their delays.
+func outcome(parts []part) (allowed bool, delay time.Duration) {
+	for i := range parts {
+		if !parts[i].asked {
+			continue
+		}
+		if !parts[i].Decision.Allowed {
+			return false, 0
+		}
+		delay = max(delay, parts[i].Decision.Delay)
+	}
+	return true, delay
+}
+
+// tell sets the headers about all parts that were decided.
+func tell(h http.Header, parts []part) {
+	for i := range parts {
+		if p := &parts[i]; p.asked {
+			p.fields.set(h, &p.Decision)
+		}
 	}
 }
 
-// wait waits for a request's turn; it reports false, at once if that can be told,
-// when the context ends before.
-func wait(ctx context.Context, d time.Duration) bool {
+// wait waits for a request's turn. The error, at once if that can be told, says
+// that the context ends before.
+func wait(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
-		return true
+		return nil
 	}
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
-		return false
+		return context.DeadlineExceeded
 	}
 	select {
 	case <-time.After(d):
-		return true
+		return nil
 	case <-ctx.Done():
-		return false
+		return ctx.Err()
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/httpmw"
 )
 
 // document is a problem document as a client would read it.
@@ -69,7 +70,11 @@ func TestProblemOfARefusal(t *testing.T) {
 // TestProblemOfSpecialTargets has the requests that name no path or a strange
 // one.
 func TestProblemOfSpecialTargets(t *testing.T) {
-	h := newLimit(t, newLocal(), newRule(t, bucket.Limit{Count: 0, Per: time.Minute}), everybody)(unserved(t))
+	limit, err := httpmw.New(newLocal(), newRule(t, bucket.Limit{Count: 0, Per: time.Minute}), everybody, httpmw.ChargePreflights())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := limit(unserved(t))
 	for _, c := range []struct{ method, target, instance string }{
 		{"OPTIONS", "*", "*"},
 		{"CONNECT", "db.example:443", ""},
