@@ -79,3 +79,15 @@ func request() *http.Request {
 	r.Header.Set("X-Forwarded-For", "198.51.100.1, 203.0.113.7")
 	return r
 }
+
+// What a limit adds to a request: the values of two headers, and one string.
+func TestAllocations(t *testing.T) {
+	h := newLimit(t, newLocal(), newRule(t, bucket.Limit{Count: math.MaxInt64, Per: time.Second}), everybody)(silent())
+	w, r := sink{http.Header{}}, request()
+	if n := testing.AllocsPerRun(100, func() {
+		clear(w.header)
+		h.ServeHTTP(w, r)
+	}); n > 2 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -66,56 +66,55 @@ type part struct {
 	release func() // what Acquire returned, or nil
 }
 
-// parts appends what r is to be charged. A refusal with a status says that this
-// can't be told.
-func (m *middleware) parts(to []part, r *http.Request) ([]part, error) {
+// parts says, in space, what r is to be charged. space is zero, and has room for
+// all charges; whoever is exempt from some gets fewer.
+func (m *middleware) parts(space []part, r *http.Request) ([]part, error) {
+	n := 0
 	for i := range m.charges {
-		c := &m.charges[i]
-		rule, fields := c.rule, c.fields
+		c, p := &m.charges[i], &space[n]
+		p.Rule, p.fields = c.rule, c.fields
 		if c.ruleBy != nil {
-			if rule = c.ruleBy(r); rule == nil {
+			if p.Rule = c.ruleBy(r); p.Rule == nil {
 				continue
 			}
-			fields = m.known.of(rule, &m.answers)
+			p.fields = m.known.of(p.Rule, &m.answers)
 		}
-		key, err := c.key(r)
-		if err == nil && key == "" {
-			err = errEmptyKey
-		}
-		tokens := c.cost
-		if err == nil && c.costBy != nil {
-			if tokens, err = c.costBy(r); err == nil && tokens < 0 {
-				err = fmt.Errorf("%w: %d", errNegativeCost, tokens)
-			}
-			err = asCost(err)
-		}
-		if errors.Is(err, ErrExempt) {
-			continue
-		}
-		if err != nil {
+		err := c.of(p, r)
+		if err == nil {
+			n++
+		} else if !errors.Is(err, ErrExempt) {
 			return nil, err
 		}
-		to = append(to, part{Decided: Decided{Rule: rule, Key: key}, tokens: tokens, fields: fields})
 	}
-	return to, nil
+	return space[:n], nil
 }
 
-var (
-	errEmptyKey     = errors.New("httpmw: the key is empty")
-	errNegativeCost = errors.New("httpmw: the cost is negative")
-)
+// of says under which key r is charged, and how much.
+func (c *charge) of(p *part, r *http.Request) (err error) {
+	if p.Key, err = c.key(r); err != nil {
+		return err
+	}
+	if p.Key == "" {
+		return errEmptyKey
+	}
+	if p.tokens = c.cost; c.costBy == nil {
+		return nil
+	}
+	if p.tokens, err = c.costBy(r); err != nil {
+		return costError{err}
+	}
+	if p.tokens < 0 {
+		return costError{fmt.Errorf("httpmw: the cost is %d; it must be at least 0", p.tokens)}
+	}
+	return nil
+}
+
+var errEmptyKey = errors.New("httpmw: the key is empty")
 
 // costError is an error of a CostFunc.
 type costError struct{ error }
 
 func (e costError) Unwrap() error { return e.error }
-
-func asCost(err error) error {
-	if err == nil {
-		return nil
-	}
-	return costError{err}
-}
 
 // take decides the parts: slots first, as they can be freed at no cost, then all
 // others at once. Whatever it returns, the slots are to be left.
@@ -144,11 +143,10 @@ func (m *middleware) take(ctx context.Context, parts []part) error {
 	}
 	if rates == 1 {
 		p := &parts[rate]
-		d, err := m.limiter.Take(ctx, p.Rule, p.Key, p.tokens)
-		if err != nil {
-			return err
-		}
-		p.Decision, p.asked = d, true
+		var err error
+		p.Decision, err = m.limiter.Take(ctx, p.Rule, p.Key, p.tokens)
+		p.asked = err == nil
+		return err
 	}
 	return nil
 }

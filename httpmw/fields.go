@@ -105,15 +105,14 @@ func (f *fields) draft11(h http.Header, d *bucket.Decision, more time.Duration, 
 		b = append(b, ";t="...)
 		b = strconv.AppendInt(b, seconds(more), 10)
 	}
-	policy, item := f.policy, string(b)
+	values := []string{f.policy, string(b)}
 	if others := h[fieldPolicy]; len(others) > 0 {
-		policy = withPolicies(others, policy)
+		values[0] = withPolicies(others, f.policy)
 	}
 	if others := h[fieldLimit]; len(others) > 0 {
-		item = withLimits(others, member{text: item, name: name, left: d.Remaining}, !d.Allowed)
+		values[1] = withLimits(others, member{text: values[1], name: name, left: d.Remaining}, !d.Allowed)
 	}
-	h.Set(fieldPolicy, policy)
-	h.Set(fieldLimit, item)
+	h[fieldPolicy], h[fieldLimit] = values[:1:1], values[1:]
 }
 
 // untilMore is when the client can have more than it has now: the request that

@@ -146,8 +146,12 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 		next.ServeHTTP(w, r)
 		return
 	}
-	var space [1]part
-	parts, err := m.parts(space[:0], r)
+	var one [1]part
+	space := one[:]
+	if len(m.charges) > 1 {
+		space = make([]part, len(m.charges))
+	}
+	parts, err := m.parts(space, r)
 	if err != nil {
 		m.answers.refuse(w, r, Refusal{Status: http.StatusBadRequest, Err: err})
 		return

@@ -62,10 +62,9 @@ func problemOf(why Refusal) problem {
 func (p problem) write(w http.ResponseWriter, r *http.Request, f form) {
 	body := p.body(r, f)
 	h := w.Header()
-	h.Set("Content-Type", contentTypes[f])
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("X-Content-Type-Options", "nosniff")
+	values := []string{contentTypes[f], "no-store", strconv.Itoa(len(body)), "nosniff"}
+	h["Content-Type"], h["Cache-Control"] = values[:1:1], values[1:2:2]
+	h["Content-Length"], h["X-Content-Type-Options"] = values[2:3:3], values[3:]
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(body) // the client may have gone
 }

@@ -13,14 +13,14 @@ import (
 // setRetryAfter sets Retry-After (RFC 9110, 10.2.3) to so long from now, rounded up,
 // in seconds or as a date. A later time that is there already stays.
 func setRetryAfter(h http.Header, more time.Duration, date bool) {
-	if had := h.Get(fieldRetryAfter); had != "" && later(had, more) {
+	if had := h[fieldRetryAfter]; len(had) > 0 && later(had[0], more) {
 		return
 	}
-	if !date {
-		h.Set(fieldRetryAfter, strconv.FormatInt(seconds(more), 10))
-		return
+	value := strconv.FormatInt(seconds(more), 10)
+	if date {
+		value = time.Unix(unixSeconds(more), 0).UTC().Format(http.TimeFormat)
 	}
-	h.Set(fieldRetryAfter, time.Unix(unixSeconds(more), 0).UTC().Format(http.TimeFormat))
+	h[fieldRetryAfter] = []string{value}
 }
 
 // later says whether a Retry-After is later than after d. What can't be read isn't.
