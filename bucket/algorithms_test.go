@@ -247,8 +247,8 @@ func (m *windowModel) admit(n uint64, now int64) bool {
 		}
 		weight.Add(weight, share.Mul(share, new(big.Rat).SetInt(new(big.Int).SetUint64(h.n))))
 	}
-	weight.Add(weight, new(big.Rat).SetInt(new(big.Int).SetUint64(n)))
-	if weight.Cmp(big.NewRat(m.term.numbers.count, 1)) > 0 {
+	whole := new(big.Int).Quo(weight.Num(), weight.Denom()) // what is left of a token doesn't count
+	if whole.Add(whole, new(big.Int).SetUint64(n)).Cmp(big.NewInt(m.term.numbers.count)) > 0 {
 		return false
 	}
 	if n > 0 {

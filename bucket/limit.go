@@ -72,8 +72,11 @@ const (
 	// Count can pass within Per.
 	FixedWindow
 	// SlidingWindow counts the current window and, of the one before, the share
-	// that the last Per still covers, as if its hits had come evenly. At most
-	// Count in each window, and close to it in any interval of length Per.
+	// that the last Per still covers, as if its hits had come evenly, in whole
+	// tokens. At most Count in each window, and close to it in any interval of
+	// length Per; a client that comes at exactly that rate isn't refused. Windows
+	// follow each other from the first hit on, as with limits' Redis storage, or,
+	// Aligned, as the clock has them, as with its storage in memory.
 	SlidingWindow
 	// SlidingLog remembers when each token was taken, for Per: never more than
 	// Count in any half-open interval of length Per, a token being free again

@@ -13,7 +13,8 @@ import (
 // model is a token bucket as one would explain it: it holds so many tokens, is
 // full to begin with, and as time goes by it fills, up to its capacity. There is
 // nothing of GCRA in it, and nothing is rounded: it counts parts of a token, Per
-// to the token, of which a nanosecond brings Count. (With big.Rat in place of
+// to the token, of which a nanosecond brings Count. A leaky bucket is one whose
+// tokens have to wait until all before them are back. (With big.Rat in place of
 // parts the tests take three times as long.)
 type model struct {
 	limit                bucket.Limit
@@ -67,6 +68,14 @@ func (m *model) wait(n int64) time.Duration {
 	return m.until(m.partsOf(n))
 }
 
+// delay is the wait in the queue, which is what has been taken and isn't back.
+func (m *model) delay() time.Duration {
+	if m.limit.Algorithm != bucket.LeakyBucket {
+		return 0
+	}
+	return m.until(m.capacity)
+}
+
 func (m *model) take(n int64) { m.parts.Sub(m.parts, m.partsOf(n)) }
 
 func (m *model) decision(retry time.Duration) bucket.Decision {
@@ -105,12 +114,14 @@ func (ms models) take(n, now int64) bucket.Decision {
 	}
 	var tightest bucket.Decision
 	for i, m := range ms {
+		delay := max(tightest.Delay, m.delay())
 		m.take(n)
 		d := m.decision(0)
 		if i == 0 || d.Remaining < tightest.Remaining ||
 			d.Remaining == tightest.Remaining && d.ResetAfter > tightest.ResetAfter {
 			tightest = d
 		}
+		tightest.Delay = delay
 	}
 	return tightest
 }
@@ -200,8 +211,9 @@ func randomHit(rng *rand.Rand, r *bucket.Rule, last bucket.Decision, lastN, now 
 
 func randomLimit(rng *rand.Rand) bucket.Limit {
 	l := bucket.Limit{
-		Count: max(1, rng.Int64()>>rng.IntN(63)),
-		Per:   time.Duration(max(1, rng.Int64N(1<<62)>>rng.IntN(62))),
+		Algorithm: algorithms[rng.IntN(2)],
+		Count:     max(1, rng.Int64()>>rng.IntN(63)),
+		Per:       time.Duration(max(1, rng.Int64N(1<<62)>>rng.IntN(62))),
 	}
 	if burst := max(1, rng.Int64()>>rng.IntN(63)); rng.IntN(2) == 0 {
 		l.Burst = burst

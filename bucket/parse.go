@@ -59,6 +59,10 @@ func (e *ParseError) Error() string {
 // Any error is a *ParseError.
 func ParseLimits(s string) ([]Limit, error) {
 	p := parser{text: s}
+	return p.limits()
+}
+
+func (p *parser) limits() ([]Limit, error) {
 	var limits []Limit
 	for {
 		l, err := p.limit()
@@ -78,8 +82,9 @@ func ParseLimits(s string) ([]Limit, error) {
 
 // parser reads a rate string from left to right.
 type parser struct {
-	text string
-	at   int
+	text      string
+	at        int
+	durations bool // windows may be written as Go's durations
 }
 
 func (p *parser) rest() string { return p.text[p.at:] }
@@ -102,34 +107,58 @@ func (p *parser) limit() (Limit, error) {
 		return Limit{}, p.fault("expected /, per or concurrent after the count, not %s", p.next())
 	}
 	p.skipSpace()
+	l := Limit{Count: count}
+	if per, ok := p.duration(); ok {
+		l.Per = per
+		return l, p.words(&l)
+	}
+	return l, p.window(&l)
+}
+
+// window reads [MULTIPLE] UNIT and words.
+func (p *parser) window(l *Limit) error {
 	start := p.at
 	multiple, _, err := p.number()
 	if err != nil {
-		return Limit{}, err
+		return err
 	}
 	p.skipSpace()
 	length, err := p.unit()
 	if err != nil {
-		return Limit{}, err
+		return err
 	}
 	multiple = max(multiple, 1)
 	if multiple > math.MaxInt64/int64(length) {
 		p.at = start
-		return Limit{}, p.fault("the window is longer than 292 years")
+		return p.fault("the window is longer than 292 years")
 	}
-	l := Limit{Count: count, Per: time.Duration(multiple) * length}
-	if err = p.words(&l); err != nil {
-		return l, err
+	l.Per = time.Duration(multiple) * length
+	if err = p.words(l); err != nil {
+		return err
 	}
 	switch {
 	case l.Calendar && (multiple > 1 || length < Day):
 		p.at = start
-		return l, p.fault("expected day, week, month or year, which the calendar has, not %s", p.next())
+		return p.fault("expected day, week, month or year, which the calendar has, not %s", p.next())
 	case length == Week && !l.Calendar:
 		p.at = start
-		return l, p.fault("expected second, minute, hour, day, month or year, not %s; weeks are the calendar's: 7 days, or week calendar", p.next())
+		return p.fault("expected second, minute, hour, day, month or year, not %s; weeks are the calendar's: 7 days, or week calendar", p.next())
 	}
-	return l, nil
+	return nil
+}
+
+// duration reads what time.ParseDuration does, but for numbers without a unit.
+func (p *parser) duration() (d time.Duration, ok bool) {
+	word := p.rest()
+	if end := strings.IndexFunc(word, isSpace); end >= 0 {
+		word = word[:end]
+	}
+	d, err := time.ParseDuration(word)
+	if !p.durations || err != nil || strings.Trim(word, "+-0") == "" {
+		return 0, false
+	}
+	p.at += len(word)
+	return d, true
 }
 
 // words reads what follows the unit: how to count.

@@ -184,7 +184,7 @@ func TestRefundSteps(t *testing.T) {
 			{0, 4, 0, yes, 6}, {1500 * ms, 5, 0, yes, 3}, {1500 * ms, 0, 0, yes, 5}, {1500 * ms, 0, 1, yes, 10},
 		}},
 		"two sliding ones after it": {"10/second sliding", []refundStep{
-			{0, 4, 0, yes, 6}, {1500 * ms, 5, 0, yes, 3}, {2500 * ms, 0, 0, no, 7},
+			{0, 4, 0, yes, 6}, {1500 * ms, 5, 0, yes, 3}, {2500 * ms, 0, 0, no, 8},
 		}},
 		"of a log, its own": {"10/second log", []refundStep{
 			{0, 4, 0, yes, 6}, {1 * ms, 3, 0, yes, 3}, {500 * ms, 0, 0, yes, 7}, {500 * ms, 0, 0, no, 7}, {1000 * ms, 0, 1, yes, 10},

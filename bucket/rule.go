@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -36,6 +37,35 @@ func (p FailurePolicy) String() string {
 		return policyWords[p]
 	}
 	return fmt.Sprintf("failure policy %d", uint8(p))
+}
+
+// MarshalText returns the policy's name. It implements encoding.TextMarshaler.
+func (p FailurePolicy) MarshalText() ([]byte, error) {
+	if err := p.validate(); err != nil {
+		return nil, fmt.Errorf("bucket: %w", err)
+	}
+	return []byte(p.String()), nil
+}
+
+// UnmarshalText reads local share, allow or deny, in any case and however far apart.
+// It implements encoding.TextUnmarshaler.
+func (p *FailurePolicy) UnmarshalText(text []byte) error {
+	i := slices.Index(policyWords[:], strings.ToLower(strings.Join(strings.Fields(string(text)), " ")))
+	if i < 0 {
+		return fmt.Errorf("bucket: unknown failure policy %q; choose local share, allow or deny", shorten(string(text), 20))
+	}
+	*p = FailurePolicy(i)
+	return nil
+}
+
+// Set is UnmarshalText, so that a *FailurePolicy is a flag.Value.
+func (p *FailurePolicy) Set(s string) error { return p.UnmarshalText([]byte(s)) }
+
+func (p FailurePolicy) validate() error {
+	if p > Deny {
+		return fmt.Errorf("unknown failure policy %d; choose LocalShare, Allow or Deny", uint8(p))
+	}
+	return nil
 }
 
 // Rule is a name and one to eight limits that are charged together, or one that is
@@ -90,8 +120,8 @@ type RuleOption func(*Rule) error
 // answer in time. The default is LocalShare.
 func WithFailurePolicy(p FailurePolicy) RuleOption {
 	return func(r *Rule) error {
-		if p > Deny {
-			return fmt.Errorf("unknown failure policy %d; choose LocalShare, Allow or Deny", uint8(p))
+		if err := p.validate(); err != nil {
+			return err
 		}
 		r.policy = p
 		return nil

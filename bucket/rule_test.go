@@ -1,7 +1,9 @@
 package bucket_test
 
 import (
+	"encoding/json"
 	"errors"
+	"flag"
 	"math"
 	"slices"
 	"strings"
@@ -151,5 +153,27 @@ func TestDecisionOfAnUnknownPlace(t *testing.T) {
 		if got := r.Decision(v); got != d {
 			t.Errorf("place %d: got %+v, want %+v", place, got, d)
 		}
+	}
+}
+
+var _ flag.Value = (*bucket.FailurePolicy)(nil)
+
+func TestFailurePoliciesAsText(t *testing.T) {
+	for text, want := range map[string]bucket.FailurePolicy{"local share": bucket.LocalShare, " Local  Share ": bucket.LocalShare, "ALLOW": bucket.Allow, "deny": bucket.Deny} {
+		var p bucket.FailurePolicy = 9
+		if err := p.Set(text); err != nil || p != want {
+			t.Errorf("%q is %v, %v", text, p, err)
+		}
+	}
+	out, err := json.Marshal([]bucket.FailurePolicy{bucket.LocalShare, bucket.Allow, bucket.Deny})
+	if err != nil || string(out) != `["local share","allow","deny"]` {
+		t.Errorf("%s, %v", out, err)
+	}
+	p := bucket.Deny
+	if err := p.Set("maybe"); err == nil || !strings.Contains(err.Error(), "choose local share, allow or deny") || p != bucket.Deny {
+		t.Errorf("%v, %v", p, err)
+	}
+	if text, err := bucket.FailurePolicy(9).MarshalText(); err == nil {
+		t.Errorf("%q", text)
 	}
 }

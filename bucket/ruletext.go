@@ -3,10 +3,8 @@ package bucket
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // policyWords are the failure policies as rules in text have them.
@@ -57,8 +55,8 @@ func (r Rule) MarshalText() ([]byte, error) {
 // UnmarshalText reads the form of MarshalText, where limits may be written as
 // ParseLimits has them, in any order, and separated by comma or bar as well. Names
 // with a character that means something here are quoted as in Go: "a;b". Besides
-// rate strings' windows it knows those that time.ParseDuration reads, after "per":
-// 5 per 100ms. It implements encoding.TextUnmarshaler. The error says which part
+// rate strings' windows it knows those that time.ParseDuration reads: 5 per 100ms,
+// 5/1h30m. It implements encoding.TextUnmarshaler. The error says which part
 // is wrong, and joins all that NewRule finds; the Rule is as before then.
 //
 // It makes another rule of r, with a mode of its own: not while r is in use.
@@ -124,12 +122,12 @@ func (p *ruleParts) add(item string) error {
 	}
 	switch strings.ToLower(word) {
 	case "policy":
-		i := slices.Index(policyWords[:], strings.ToLower(strings.Join(strings.Fields(rest), " ")))
-		if i < 0 || p.policy {
+		var policy FailurePolicy
+		if err := policy.Set(rest); err != nil || p.policy {
 			return fmt.Errorf("policy %q; give one of local share, allow and deny, once", shorten(rest, 20))
 		}
 		p.policy = true
-		p.opts = append(p.opts, WithFailurePolicy(FailurePolicy(i)))
+		p.opts = append(p.opts, WithFailurePolicy(policy))
 	case "mode":
 		var m Mode
 		if err := m.Set(strings.ToLower(rest)); err != nil || p.mode {
@@ -159,19 +157,12 @@ func parseNamed(s string) (l Limit, err error) {
 	if err != nil {
 		return Limit{}, err
 	}
-	per := time.Duration(0)
-	if f := strings.Fields(rate); len(f) > 2 && f[1] == "per" { // as Limit.String writes parts of a second
-		if per, err = time.ParseDuration(f[2]); err == nil {
-			f[2] = "second"
-			rate = strings.Join(f, " ")
-		}
-	}
-	if err := l.Set(strings.TrimSpace(rate)); err != nil {
+	p := parser{text: strings.TrimSpace(rate), durations: true} // as Limit.String writes parts of a second
+	limits, err := p.limits()
+	if err != nil {
 		return Limit{}, err
 	}
-	if per != 0 {
-		l.Per = per
-	}
+	l = limits[0] // the only one, as no separator is left
 	l.Name = name
 	return l, nil
 }

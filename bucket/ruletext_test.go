@@ -16,8 +16,13 @@ import (
 
 var _ flag.Value = (*bucket.Rule)(nil)
 
+// sameRule doesn't tell a burst that is the count from none: they mean the same.
 func sameRule(a, b *bucket.Rule) bool {
-	return a.Name() == b.Name() && slices.Equal(a.Limits(), b.Limits()) && slices.Equal(a.Penalties(), b.Penalties()) &&
+	same := func(a, b bucket.Limit) bool {
+		a.Burst, b.Burst = a.Capacity(), b.Capacity()
+		return a == b
+	}
+	return a.Name() == b.Name() && slices.EqualFunc(a.Limits(), b.Limits(), same) && slices.EqualFunc(a.Penalties(), b.Penalties(), same) &&
 		a.FailurePolicy() == b.FailurePolicy() && a.Mode() == b.Mode() && a.Equivalent(b)
 }
 
@@ -69,10 +74,11 @@ func TestRulesAsText(t *testing.T) {
 
 func TestRuleTexts(t *testing.T) {
 	for text, want := range map[string]string{
-		"login: 5/second; 100/hour; penalty 20/hour; policy deny; mode shadow": "login: 5 per 1 second; 100 per 1 hour; penalty 20 per 1 hour; policy deny; mode shadow",
-		"login:5/second:,mode  Enforce|policy local  share,daily=9/day fixed":  "login: 5 per 1 second; daily = 9 per 1 day fixed",
-		` "a:b" : "x;y"=5 per 100ms sliding;PENALTY pen = 2/hour ; 1/day`:      `"a:b": "x;y" = 5 per 100ms sliding; 1 per 1 day; penalty pen = 2 per 1 hour`,
-		"r: penalty = 5/second; policy=6/second":                               `r: "penalty" = 5 per 1 second; policy = 6 per 1 second`,
+		"login: 5/second; 100/hour; penalty 20/hour; policy deny; mode shadow":   "login: 5 per 1 second; 100 per 1 hour; penalty 20 per 1 hour; policy deny; mode shadow",
+		"login:5/second:,mode  Enforce|policy local  share,daily=9/day fixed":    "login: 5 per 1 second; daily = 9 per 1 day fixed",
+		` "a:b" : "x;y"=5 per 100ms sliding;PENALTY pen = 2/hour ; 1/day`:        `"a:b": "x;y" = 5 per 100ms sliding; 1 per 1 day; penalty pen = 2 per 1 hour`,
+		"r: 5/100ms; 6 PER 1h30m leaky burst 2; 7 per 0 second:, 8/24h calendar": "r: 5 per 100ms; 6 per 90 minute leaky burst 2; 7 per 1 second; 8 per 1 day calendar",
+		"r: penalty = 5/second; policy=6/second":                                 `r: "penalty" = 5 per 1 second; policy = 6 per 1 second`,
 	} {
 		var r bucket.Rule
 		if err := r.Set(text); err != nil || r.String() != want && r.String() != strings.Replace(want, "; policy =", `; "policy" =`, 1) {
@@ -103,6 +109,13 @@ func TestRuleTextsRefused(t *testing.T) {
 		`login: "a`:                                 "has no end",
 		`login: penalty "a`:                         "has no end",
 		"login: 5 per -1s":                          "Per is -1s",
+		"login: 5 per 0s":                           "field Per is 0s; it must be above 0",
+		"login: 5/0ms fixed":                        "field Per is 0s",
+		"login: 5/s":                                "offset 2: expected second",
+		"login: 5/0":                                "offset 3: expected second",
+		"login: 5/7h calendar":                      "field Per is 7h",
+		"login: 5/h":                                "offset 2",
+		"login: 5/100ms often":                      `offset 8: unexpected "often"`,
 		"login: 5 per 1.5x":                         "offset",
 		"login: a = 5/hour; a = 6/hour":             `both named "a"`,
 		strings.Repeat("x", 257) + ": 5/second":     "257 bytes",
@@ -142,6 +155,7 @@ func TestRuleAsFlag(t *testing.T) {
 
 func FuzzRuleText(f *testing.F) {
 	f.Add("login: 5/second; daily = 100/day fixed; penalty 20/hour; policy deny; mode shadow")
+	f.Add("0:1/minute Burst1")
 	f.Add(`"a:\x00": "b;" = 5 per 1.5ms, 6/minute burst 7 | mode off`)
 	f.Fuzz(func(t *testing.T, text string) {
 		var r, again bucket.Rule

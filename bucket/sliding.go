@@ -8,9 +8,11 @@ import "math/bits"
 // number of the window.
 //
 // What counts is the current window and the share of the one before that a
-// window ending now would still cover: before·(per - into)/per + current. It is
-// the sliding window of Cloudflare's (2017) and of many others since; here it is
-// computed exactly, and in integers.
+// window ending now would still cover: before·(per - into)/per + current, in whole
+// tokens. It is the sliding window of Cloudflare's (2017) and of many others since,
+// computed in integers. What is left of a token that is partly gone doesn't count,
+// or else a client that comes at exactly the limit's rate would be refused, and a
+// limit of 1 would admit one in two windows.
 
 // maxSliding bounds a SlidingWindow's Count: two counters share 64 bits.
 const maxSliding = 1<<32 - 1
@@ -63,14 +65,18 @@ func (w *window) fits(p pair, n uint64) int64 {
 }
 
 // weighing is how far into a window one must be for the weight of the former, which
-// counted n, to be at most room: the least e with n·(per-e) ≤ room·per.
+// counted n, to be at most room in whole tokens: the least e with
+// n·(per-e) < (room+1)·per.
 func (w *window) weighing(n, room uint64) int64 {
 	if n <= room {
 		return 0
 	}
-	hi, lo := bits.Mul64(room, uint64(w.per))
-	covered, _ := bits.Div64(hi, lo, n) // hi < n, as room < n and per < 2^63
-	return w.per - int64(covered)
+	hi, lo := bits.Mul64(room+1, uint64(w.per))
+	covered, rest := bits.Div64(hi, lo, n) // hi < n, as room < n and per < 2^63
+	if rest > 0 {
+		covered++
+	}
+	return w.per - int64(covered) + 1
 }
 
 func (w *window) leftSliding(s State, now int64) (remaining, reset int64) {
@@ -78,23 +84,19 @@ func (w *window) leftSliding(s State, now int64) (remaining, reset int64) {
 	if !began {
 		return int64(w.count), 0
 	}
-	reset = w.per - p.into
+	reset = max(0, w.weighing(p.before, 0)-p.into)
 	if p.current > 0 {
-		reset += w.per
-	} else if p.before == 0 {
-		reset = 0
+		reset = w.per - p.into + w.weighing(p.current, 0)
 	}
-	return int64(w.count - min(w.weigh(p), w.count)), reset
+	whole, _ := w.weigh(p)
+	return int64(w.count - min(whole, w.count)), reset
 }
 
-// weigh is the number of tokens that count, rounded up.
-func (w *window) weigh(p pair) uint64 {
+// weigh is the number of tokens that count; part says that some of one more is left.
+func (w *window) weigh(p pair) (whole uint64, part bool) {
 	hi, lo := bits.Mul64(p.before, uint64(w.per-p.into))
 	weight, rest := bits.Div64(hi, lo, uint64(w.per)) // before < 2^32, so hi < per
-	if rest > 0 {
-		weight++
-	}
-	return weight + p.current
+	return weight + p.current, rest > 0
 }
 
 // mergeSliding takes the larger of each window's counts, in the two windows that

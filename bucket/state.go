@@ -91,7 +91,11 @@ func (t *term) used(s State, now int64) int64 {
 		return int64(s.val)
 	case t.algorithm == SlidingWindow:
 		p, _ := t.window.pair(s, now)
-		return int64(t.window.weigh(p))
+		whole, part := t.window.weigh(p)
+		if part {
+			whole++
+		}
+		return int64(whole)
 	}
 	return t.gcra.used(t.gcra.debt(s, now))
 }

@@ -41,6 +41,24 @@ func benchmarkTake(b *testing.B, limits string, n int) {
 	})
 }
 
+// BenchmarkTakeAdmits measures decisions of which each takes a token; most of
+// BenchmarkTake's refuse.
+func BenchmarkTakeAdmits(b *testing.B) {
+	for _, words := range []string{"", " leaky", " fixed", " fixed aligned", " sliding", " sliding aligned", " log"} {
+		b.Run("100 per second"+words, func(b *testing.B) {
+			store, rule := bucket.NewStore(bucket.StoreConfig{}), bucket.MustRule("api", "100/second"+words)
+			now := int64(0)
+			b.ReportAllocs()
+			for b.Loop() {
+				now += 10_100_000
+				if d := store.Take(rule, "key", 1, now); !d.Allowed {
+					b.Fatal(d)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkPeek and BenchmarkRefund measure what else is asked of a key that is there.
 func BenchmarkPeek(b *testing.B) {
 	store, rule := bucket.NewStore(bucket.StoreConfig{}), bucket.MustRule("api", "100/second")

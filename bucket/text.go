@@ -5,15 +5,19 @@ import "fmt"
 // MarshalText returns the limit as a rate string that UnmarshalText reads back,
 // as "10 per 1 minute sliding". It implements encoding.TextMarshaler, so limits
 // can stand in JSON and YAML. The error says what of the limit no rate string can
-// hold: its name, or a window that isn't whole seconds.
+// hold: its name, or a window that isn't whole seconds. A Rule's text can.
 func (l Limit) MarshalText() ([]byte, error) {
 	text := l.text()
-	if limits, err := ParseLimits(text); l.Name != "" || err != nil || limits[0].numbers() != l.numbers() {
-		return nil, fmt.Errorf("bucket: no rate string means exactly %+v", struct {
-			Name, Text string
-		}{l.Name, text})
+	if l.Name != "" {
+		return nil, fmt.Errorf("bucket: limit %q: field Name is %q, which no rate string holds; leave it empty, or write the limit as part of a Rule", text, l.Name)
 	}
-	return []byte(text), nil
+	if limits, err := ParseLimits(text); err == nil && limits[0].numbers() == l.numbers() {
+		return []byte(text), nil
+	}
+	if err := l.validate(); err != nil {
+		return nil, fmt.Errorf("bucket: limit %q: %w", text, err)
+	}
+	return nil, fmt.Errorf("bucket: limit %q: field Per is %v, field Zone %q: a rate string holds whole seconds and zones that are known here; write the limit as part of a Rule", text, l.Per, l.Zone)
 }
 
 // UnmarshalText reads a rate string of exactly one limit. It implements

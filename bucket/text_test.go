@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,8 +62,9 @@ func TestLimitsThatAreNoText(t *testing.T) {
 		{Algorithm: bucket.FixedWindow, Count: 1, Per: bucket.Week, Calendar: true, Zone: "Nowhere"},
 		{},
 	} {
-		if text, err := l.MarshalText(); err == nil {
-			t.Errorf("%+v is %q", l, text)
+		text, err := l.MarshalText()
+		if err == nil || !strings.HasPrefix(err.Error(), "bucket: limit ") || !strings.Contains(err.Error(), "field") {
+			t.Errorf("%+v is %q, %v", l, text, err)
 		}
 	}
 	for _, text := range []string{"", "1/second; 2/minute", "nonsense"} {

@@ -68,10 +68,10 @@ func (m *ledger) counted(now int64) *big.Rat {
 
 func (m *ledger) date(at int64) int { return shown(time.Unix(0, epoch+at).In(m.zone), m.Per) }
 
-// left is how many whole tokens are.
+// left is how many tokens are: all but those of which the whole is in use.
 func (m *ledger) left(now int64) int64 {
-	left := new(big.Rat).Sub(big.NewRat(m.Count, 1), m.counted(now))
-	return new(big.Int).Quo(left.Num(), left.Denom()).Int64()
+	used := m.counted(now)
+	return m.Count - new(big.Int).Quo(used.Num(), used.Denom()).Int64()
 }
 
 // take decides, and writes down what it admits.
@@ -108,7 +108,7 @@ func (m *ledger) agrees(v Verdict, n, now int64) string {
 	if n > m.Count && v.RetryAfter != Never {
 		return "it can never pass"
 	}
-	if reset := int64(v.ResetAfter); m.counted(now+reset).Sign() != 0 || reset > 0 && m.counted(now+reset-1).Sign() == 0 {
+	if reset := int64(v.ResetAfter); m.left(now+reset) != m.Count || reset > 0 && m.left(now+reset-1) == m.Count {
 		return "whole at another time"
 	}
 	return ""

@@ -17,9 +17,9 @@ type windowStep struct {
 	retryAfter, resetIn float64
 }
 
-// What limits' fixed, moving and sliding windows do, save for three things: a
-// refused hit takes nothing, a window is half-open in every algorithm (an entry
-// exactly a window old is free), and the sliding window's weight isn't rounded.
+// What limits' fixed, moving and sliding windows do, save for two things: a
+// refused hit takes nothing, and a window is half-open in every algorithm (an entry
+// exactly a window old is free).
 func TestWindowsStepByStep(t *testing.T) {
 	const nano = 1e-9
 	for name, c := range map[string]struct {
@@ -43,14 +43,24 @@ func TestWindowsStepByStep(t *testing.T) {
 			{120, 5, yes, 0, 0, 60},
 		}},
 		"sliding": {"10/minute sliding", []windowStep{
-			{100, 10, yes, 0, 0, 120},
-			{130, 1, no, 0, 36, 90}, // a sixtieth of the next window gives back a sixth of a token
-			{160, 1, no, 0, 6, 60},
-			{166, 1, yes, 0, 0, 114},
-			{190, 2, yes, 2, 0, 90}, // 5 of the former and 3
-			{190, 3, no, 2, 6, 90},
-			{220, 8, no, 7, 20, 60},
-			{280, 10, yes, 0, 0, 120},
+			{100, 10, yes, 0, 0, 114 + nano}, // a sixth of a minute into the next window gives back a token
+			{130, 1, no, 0, 30 + nano, 84 + nano},
+			{160, 1, no, 0, nano, 54 + nano}, // what is left of the tenth doesn't count
+			{166, 1, yes, 0, 0, 54 + nano},
+			{190, 2, yes, 2, 0, 70 + nano}, // 5 of the former and 3
+			{190, 3, no, 2, nano, 70 + nano},
+			{220, 8, no, 7, nano, 40 + nano},
+			{280, 10, yes, 0, 0, 114 + nano},
+		}},
+		"sliding, of one": {"1/minute sliding", []windowStep{
+			{100, 1, yes, 0, 0, 60 + nano},
+			{160, 1, no, 0, nano, nano},
+			{160 + nano, 1, yes, 0, 0, 60},
+		}},
+		"sliding, aligned": {"10/minute sliding aligned", []windowStep{
+			{103, 10, yes, 0, 0, 71 + nano},
+			{150, 5, yes, 0, 0, 78 + nano},
+			{150, 1, no, 0, nano, 78 + nano},
 		}},
 		"log": {"5/minute log", []windowStep{
 			{100, 0, yes, 5, 0, 0},
@@ -86,6 +96,19 @@ func TestWindowsStepByStep(t *testing.T) {
 
 // ns is seconds in nanoseconds, to the nearest.
 func ns(seconds float64) int64 { return int64(math.Round(seconds * 1e9)) }
+
+// A client that comes at the limit's rate, or a nanosecond later each time, is never
+// refused.
+func TestASlidingWindowLetsTheLimitsRatePass(t *testing.T) {
+	for count := int64(1); count <= 20; count++ {
+		store, rule := newStore(), newRule(t, "r", bucket.Limit{Algorithm: bucket.SlidingWindow, Count: count, Per: time.Minute})
+		for i := range 10 * count {
+			if d := store.Take(rule, "key", 1, i*(int64(time.Minute)/count+1)); !d.Allowed {
+				t.Errorf("hit %d of %d a minute: %+v", i, count, d)
+			}
+		}
+	}
+}
 
 // At an even rate of exactly the limit a log goes round and round.
 func TestALogIsAsExactWhenItIsLong(t *testing.T) {

@@ -47,7 +47,7 @@ func (n *Node) exchange(ctx context.Context) {
 		if n.config.ScaleMinority {
 			n.scale.Store(int32(minority.scale(n.view.Load(), now)))
 		}
-		for boot, moves := range n.parts.step(now, n.reachable) {
+		for boot, moves := range n.parts.step(now, n.store.Len(), n.reachable) {
 			n.wg.Go(func() {
 				if n.callMoves(ctx, boot, moves) {
 					n.kick()
@@ -91,7 +91,7 @@ func (n *Node) forceSilent(silent map[handoff.Boot]int64, now int64) {
 	v := n.view.Load()
 	maps.DeleteFunc(silent, func(b handoff.Boot, _ int64) bool { return v.byID[b] == nil })
 	for _, m := range v.members {
-		if m.alive() {
+		if m.alive() || !m.peer.Tried() { // a newcomer's first connection may take a second, if a packet is lost
 			delete(silent, m.id)
 			continue
 		}

@@ -38,7 +38,7 @@ func (n *Node) forward(h transport.Hit, now, expire int64) bucket.Verdict {
 		until = now + (expire-now)/2
 	}
 	verdict, sent, ok := n.askHolder(h, now, until)
-	if !ok {
+	if !ok && !sent.lost {
 		verdict, ok = n.askOthers(h, sent, expire)
 	}
 	if !ok {
@@ -50,11 +50,13 @@ func (n *Node) forward(h transport.Hit, now, expire int64) bucket.Verdict {
 
 // sentHit says to whom a hit was sent in vain. It may have been debited there,
 // unless the number is 0. moving says instead that nobody was silent, but the token
-// of its partition was on its way.
+// of its partition was on its way, and lost that it may have been debited under no
+// number: then nobody else may be asked, who couldn't know of it.
 type sentHit struct {
 	to     *member
 	number uint64
 	moving bool
+	lost   bool
 }
 
 // holder is the member that a hit should go to, as far as is known here: the last
@@ -76,47 +78,68 @@ func (n *Node) holder(v *view, partition int) *member {
 
 // askHolder asks the holder of the token, wherever it is, until a time. Where the
 // token is on its way the hit waits for it.
-func (n *Node) askHolder(h transport.Hit, now, until int64) (_ bucket.Verdict, _ sentHit, ok bool) {
-	target, hints, pause := n.holder(n.view.Load(), partition(h)), 0, tokenPause
-	moving := now < until
+func (n *Node) askHolder(h transport.Hit, now, until int64) (bucket.Verdict, sentHit, bool) {
+	s := search{node: n, partition: partition(h), pause: tokenPause}
+	s.target = n.holder(n.view.Load(), s.partition)
+	sent := sentHit{moving: now < until}
 	for ; now < until; now = n.now() {
-		if target.peer == nil {
+		if s.target.peer == nil {
 			if verdict, ok := n.decideHere(h, now); ok {
 				return verdict, sentHit{}, true
 			}
-			n.await(min(until, n.now()+int64(pause)))
-			target, pause = n.holder(n.view.Load(), partition(h)), 2*pause
+			s.wait(until)
 			continue
 		}
-		answer, err := target.peer.Ask(h, until)
+		answer, err := s.target.peer.Ask(h, until)
 		if err != nil {
-			return bucket.Verdict{}, sentHit{to: target, number: answer.Number}, false
+			return bucket.Verdict{}, sentHit{to: s.target, number: answer.Number}, false
 		}
 		if !answer.NotHeld {
-			n.found(partition(h), target)
+			n.found(s.partition, s.target)
 			return answer.Verdict, sentHit{}, true
 		}
-		if verdict, ok := n.relayToNewcomer(target, handoff.Boot(answer.Hint), h, until); ok {
-			return verdict, sentHit{}, true
+		verdict, came := n.relayToNewcomer(s.target, handoff.Boot(answer.Hint), h, until)
+		if came != spared {
+			return verdict, sentHit{lost: came == unknown}, came == decided
 		}
-		if next := n.next(partition(h), handoff.Boot(answer.Hint)); next != nil && next != target && hints < maxHints {
-			target, hints = next, hints+1
-			continue
-		}
-		n.await(min(until, n.now()+int64(pause)))
-		target, pause = n.holder(n.view.Load(), partition(h)), 2*pause
+		s.follow(handoff.Boot(answer.Hint), until)
 	}
-	return bucket.Verdict{}, sentHit{moving: moving}, false
+	return bucket.Verdict{}, sent, false
+}
+
+// search is a hit's way to the token of its partition.
+type search struct {
+	node      *Node
+	partition int
+	target    *member // whom to ask next
+	hints     int     // that were followed
+	pause     time.Duration
+}
+
+// follow goes where a hint says, or waits if that leads nowhere.
+func (s *search) follow(hint handoff.Boot, until int64) {
+	if next := s.node.next(s.partition, hint); next != nil && next != s.target && s.hints < maxHints {
+		s.target, s.hints = next, s.hints+1
+		return
+	}
+	s.wait(until)
+}
+
+// wait waits until a token has come here, or for a pause, each twice as long as the
+// last. Then the search begins anew.
+func (s *search) wait(until int64) {
+	n := s.node
+	n.await(min(until, n.now()+int64(s.pause)))
+	s.target, s.pause = n.holder(n.view.Load(), s.partition), 2*s.pause
 }
 
 // relayToNewcomer sends a hit by way of m, who says that a boot has the token of whom
-// this node hasn't heard.
-func (n *Node) relayToNewcomer(m *member, b handoff.Boot, h transport.Hit, until int64) (bucket.Verdict, bool) {
+// this node hasn't heard. The outcome is spared if it has, or there is no such boot.
+func (n *Node) relayToNewcomer(m *member, b handoff.Boot, h transport.Hit, until int64) (bucket.Verdict, outcome) {
 	if b == 0 || n.view.Load().reach(b) != nil {
-		return bucket.Verdict{}, false
+		return bucket.Verdict{}, spared
 	}
-	verdict, came := n.relay(m, sentHit{to: &member{id: b}}, h, until)
-	return verdict, came == decided
+	return n.relay(m, sentHit{to: &member{id: b}}, h, until)
 }
 
 // next is whom to ask after one who gave this hint, or nil: without a hint, whoever

@@ -30,11 +30,16 @@ func (n *Node) leave(ctx context.Context) error {
 	if err != nil {
 		n.config.Log.Warn("leaving before everything was handed over", "error", err)
 	}
-	if errors.Is(err, errNobody) {
+	alone := err == nil && n.others() == 0 // or all leave: nobody has to hear of it
+	if alone || errors.Is(err, errNobody) {
 		ctx, cancel = context.WithTimeout(ctx, farewellAlone)
 		defer cancel()
 	}
-	return errors.Join(err, n.gossip.leave(ctx))
+	farewell := n.gossip.leave(ctx)
+	if alone {
+		return nil
+	}
+	return errors.Join(err, farewell)
 }
 
 // handOver gives every token away and waits until it is safe to go.

@@ -24,10 +24,27 @@
 // The caller always has an answer by its deadline. When the owner is silent the
 // rule's failure policy gives it: by default a share of the limit, decided here.
 //
-// Who may decide for a partition is a token, and package handoff moves it with the
-// buckets when members come and go, so nothing is forgotten and nobody decides
-// twice. Meanwhile each holder copies what changes to the partition's standby,
-// which is where the next table looks for it when the holder has crashed.
+// Who may decide for a partition is a token, and package handoff says when it moves,
+// with the buckets, as members come and go: so nothing is forgotten and nobody decides
+// twice. One goroutine, exchange, looks every 50 ms at what the partitions need, and
+// calls each peer about many at once. A hit looks for the token under its bucket's
+// lock. Where it isn't here the hit goes to whoever was last known to have it, else to
+// whom the table names, follows hints from there, and waits where the token is on its
+// way.
+//
+// Another goroutine, replicate, copies what changes to each partition's standby every
+// 100 ms: whoever the next table will name if the holder is gone. A hit whose holder
+// is silent is an orphan. It goes to the standby, which passes it on if it, or a third
+// replica, reaches the holder, under the number that it was first sent with: so it is
+// debited once. Else the standby decides by its copy, says that the decision is
+// Degraded, and owes the next holder what it has debited.
+//
+// A replica that was suspended doesn't know what has become of its tokens: it decides
+// nothing until it has claimed them again, or handed its copies to who has them now.
+//
+// What runs under a concurrency limit is soft state beside the buckets: each replica
+// tells the holder how much runs there, and repeats it every second; what isn't
+// repeated is void. It travels with the token.
 package cluster
 
 import (
@@ -66,8 +83,8 @@ type Node struct {
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	once   sync.Once // Close
-	left   error     // and what it returns
+	ended  chan struct{} // closed when Close has ended
+	left   error         // and what it returns
 
 	inflight *inflight
 	slotsDue chan struct{} // of capacity 1: keepSlots has something to look at
@@ -103,6 +120,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		shares:  bucket.NewStore(stores),
 		hello:   transport.Hello{Cluster: c.Cluster, Fingerprint: key.Fingerprint()},
 		kicked:  make(chan struct{}, 1),
+		ended:   make(chan struct{}),
 
 		inflight: newInflight(),
 		slotsDue: make(chan struct{}, 1),
@@ -249,18 +267,20 @@ func (n *Node) Ready() bool {
 // crash. Close can take up to 5 s longer where a connection hangs. Every call waits
 // for the first, and returns what that does.
 func (n *Node) Close(ctx context.Context) error {
-	n.once.Do(func() {
-		n.closing.Store(true)
-		if n.gossip != nil {
-			n.left = n.leave(ctx)
-		}
-		n.closed.Store(true)
-		if n.gossip != nil {
-			sleep(ctx, min(n.config.HitTimeout, maxLinger)) // until the calls that are under way have been answered
-		}
-		n.cancel()
-		n.shut()
-	})
+	if !n.closing.CompareAndSwap(false, true) {
+		<-n.ended
+		return n.left
+	}
+	defer close(n.ended)
+	if n.gossip != nil {
+		n.left = n.leave(ctx)
+	}
+	n.closed.Store(true)
+	if n.gossip != nil {
+		sleep(ctx, min(n.config.HitTimeout, maxLinger)) // until the calls that are under way have been answered
+	}
+	n.cancel()
+	n.shut()
 	return n.left
 }
 

@@ -5,24 +5,29 @@ import (
 	"time"
 
 	"github.com/shoal-dev/shoal/handoff"
+	"github.com/shoal-dev/shoal/ring"
 )
 
 const (
-	// claimPause is how long a claim that was turned down waits, ± 50 %, and
-	// heldPause where somebody has the token: it comes unasked, and a claim that
-	// meets it on its way has it refused.
-	claimPause = 50 * time.Millisecond
+	// claimPause is how long a claim that was turned down waits, ± 50 %: until the
+	// next beat, as views that differed will mostly agree by then. heldPause is it where
+	// somebody has the token: it comes unasked, and a claim that meets it on its way has
+	// it refused.
+	claimPause = 20 * time.Millisecond
 	heldPause  = time.Second
 	// displacedTime is how long the table must have named another before the token
 	// goes there unasked: after a split both sides may hold it, and ask for nothing.
 	displacedTime = 250 * time.Millisecond
-	// releaseAtOnce bounds the tokens on their way to one replica, so that each is
+	// releaseEntries bounds the buckets on their way to one replica, so that each is
 	// under way for no longer than its batch, and after each batch moveTime for each
-	// byte of it belongs to the hits again: 5 MB/s. A leaver is in a hurry.
-	releaseAtOnce = 8
-	leaveAtOnce   = 32
-	moveTime      = 200 * time.Nanosecond
-	claimAtOnce   = 512
+	// byte of it belongs to the hits again: 5 MB/s. A leaver is in a hurry. But
+	// minAtOnce tokens go at once however full they are, and no more than maxAtOnce.
+	releaseEntries = 2000
+	leaveEntries   = 8000
+	minAtOnce      = 8
+	maxAtOnce      = 256
+	moveTime       = 200 * time.Nanosecond
+	claimAtOnce    = 512
 )
 
 // pace is when the next step of a partition is due.
@@ -35,27 +40,46 @@ type pace struct {
 }
 
 // step starts what is due at now, and returns whom to call about which partitions.
-// reachable says who can be given a token at all.
-func (p *partitions) step(now int64, reachable func(handoff.Boot) bool) map[handoff.Boot][]int {
+// reachable says who can be given a token at all, and entries how many buckets there
+// are here.
+func (p *partitions) step(now int64, entries int, reachable func(handoff.Boot) bool) map[handoff.Boot][]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.owners == nil {
 		return nil
 	}
+	room := p.room(entries)
+	var restless []int
+	for i := range p.parts {
+		p.stepOne(i, now, room, reachable)
+		if p.restless(i) {
+			restless = append(restless, i)
+		}
+	}
+	return p.calls(restless)
+}
+
+// room returns what says whether one more token may be sent to an owner, and counts
+// it then. p.mu is held.
+func (p *partitions) room(entries int) func(owner handoff.Boot) bool {
+	most := releaseEntries
+	if p.view.Leaving {
+		most = leaveEntries
+	}
+	atOnce := min(max(most/(entries/ring.Partitions+1), minAtOnce), maxAtOnce)
 	sending := map[handoff.Boot]int{}
 	for i := range p.parts {
 		if p.parts[i].State() == handoff.Sending {
 			sending[p.owners[i]]++
 		}
 	}
-	var restless []int
-	for i := range p.parts {
-		p.stepOne(i, now, sending, reachable)
-		if p.restless(i) {
-			restless = append(restless, i)
+	return func(owner handoff.Boot) bool {
+		if p.calling[owner] || sending[owner] >= atOnce {
+			return false
 		}
+		sending[owner]++
+		return true
 	}
-	return p.calls(restless)
 }
 
 // restless reports whether there is anybody to be told anything about partition i.
@@ -93,7 +117,7 @@ func (p *partitions) calls(restless []int) map[handoff.Boot][]int {
 }
 
 // stepOne releases or claims one partition, if it is time to.
-func (p *partitions) stepOne(i int, now int64, sending map[handoff.Boot]int, reachable func(handoff.Boot) bool) {
+func (p *partitions) stepOne(i int, now int64, room, reachable func(handoff.Boot) bool) {
 	part, pace, owner := &p.parts[i], &p.pace[i], p.owners[i]
 	if part.State() != handoff.Hold || owner == p.self || owner == 0 {
 		pace.displaced, pace.wanted = 0, false
@@ -106,13 +130,8 @@ func (p *partitions) stepOne(i int, now int64, sending map[handoff.Boot]int, rea
 	if pace.displaced == 0 {
 		pace.displaced = now
 	}
-	atOnce := releaseAtOnce
-	if p.view.Leaving {
-		atOnce = leaveAtOnce
-	}
 	due := p.view.Leaving || reachable(owner) && (pace.wanted || now-pace.displaced >= int64(displacedTime))
-	if due && !p.calling[owner] && sending[owner] < atOnce {
-		sending[owner]++
+	if due && room(owner) {
 		part.Release(p.view, owner)
 		p.publish(i, now)
 	}

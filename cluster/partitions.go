@@ -45,6 +45,10 @@ type partitions struct {
 	arrived chan struct{}         // closed, and replaced, when tokens have come
 	formed  bool                  // may make tokens
 	tally   HandoffMetrics
+
+	// heard is the version of the latest holder that has said what is to become of the
+	// copy of a partition here: orders of earlier ones are late.
+	heard [ring.Partitions]handoff.Version
 }
 
 // gone says since when a boot that has been a member is none: 0 if it is one.
@@ -142,11 +146,19 @@ func (p *partitions) publish(i int, now int64) {
 		p.held[i].Store(0)
 		return
 	}
+	p.heard[i] = part.Version()
 	p.kept[i].Store(0)
 	p.copied[i].Store(0)
 	p.held[i].Store(max(now, 1))
 	close(p.arrived)
 	p.arrived = make(chan struct{})
+}
+
+// term is the version under which a partition is held here; ok is false if it isn't.
+func (p *partitions) term(i int) (v handoff.Version, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.parts[i].Version(), p.parts[i].State() == handoff.Hold
 }
 
 // holds reports whether the token of a partition is here.

@@ -17,10 +17,11 @@ import (
 // first did arrive.
 //
 // The request is: holder, asker and number u64 each, remaining time u32 (us),
-// digest 16, tokens i64, the rule. The answer is a verdict, or empty if the token
-// isn't there.
+// digest 16, tokens i64, 1 for a peek or else 0, the rule. The answer is a verdict,
+// or empty if the hit was not debited: the token isn't there, or a hit that was never
+// sent elsewhere couldn't be passed on.
 const (
-	relayHeader = 8 + 8 + 8 + 4 + 16 + 8
+	relayHeader = 8 + 8 + 8 + 4 + 16 + 8 + 1
 	maxRelaying = time.Second
 )
 
@@ -65,10 +66,13 @@ func (n *Node) answerRelay(ctx context.Context, from handoff.Boot, request []byt
 	holder, asker := handoff.Boot(binary.BigEndian.Uint64(request)), handoff.Boot(binary.BigEndian.Uint64(request[8:]))
 	rest := time.Duration(binary.BigEndian.Uint32(request[24:])) * time.Microsecond
 	if holder == n.parts.self {
-		return n.decideRelayed(asker, request)
+		return n.decideRelayed(ctx, asker, request)
 	}
 	m := n.view.Load().reach(holder)
 	if m == nil || m.peer == nil || !m.alive() || from != asker {
+		if number := binary.BigEndian.Uint64(request[16:]); number == 0 {
+			return nil, nil // it is nowhere else, so it wasn't debited
+		}
 		return nil, errNotMe
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(rest, maxRelaying))
@@ -76,7 +80,11 @@ func (n *Node) answerRelay(ctx context.Context, from handoff.Boot, request []byt
 	return m.peer.Call(ctx, callRelay, request)
 }
 
-func (n *Node) decideRelayed(asker handoff.Boot, request []byte) ([]byte, error) {
+// decideRelayed decides a hit that has come by way of another, unless its time is over.
+func (n *Node) decideRelayed(ctx context.Context, asker handoff.Boot, request []byte) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	rule, err := bucket.DecodeRule(request[relayHeader:])
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errRelay, err)
@@ -85,6 +93,7 @@ func (n *Node) decideRelayed(asker handoff.Boot, request []byte) ([]byte, error)
 		Digest: bucket.Digest{Hi: binary.BigEndian.Uint64(request[28:]), Lo: binary.BigEndian.Uint64(request[36:])},
 		Rule:   rule,
 		Tokens: int64(binary.BigEndian.Uint64(request[44:])),
+		Peek:   request[52] != 0,
 	}
 	answer, err := n.server.DecideOnce(uint64(asker), binary.BigEndian.Uint64(request[16:]), h, n.now())
 	if err != nil {
@@ -105,6 +114,10 @@ func encodeRelay(holder, asker handoff.Boot, number uint64, rest time.Duration, 
 	b = binary.BigEndian.AppendUint64(b, h.Digest.Hi)
 	b = binary.BigEndian.AppendUint64(b, h.Digest.Lo)
 	b = binary.BigEndian.AppendUint64(b, uint64(h.Tokens))
-	b, _ = h.Rule.AppendBinary(b)
+	peek := byte(0)
+	if h.Peek {
+		peek = 1
+	}
+	b, _ = h.Rule.AppendBinary(append(b, peek))
 	return b
 }

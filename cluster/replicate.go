@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/binary"
 	"slices"
 	"sync"
 	"time"
@@ -31,7 +30,8 @@ const (
 // forgets what copies it has.
 type replicator struct {
 	node *Node
-	full [ring.Partitions]handoff.Boot // the standby to which the whole partition went
+	full [ring.Partitions]handoff.Boot // the standby to which the whole partition went, and since then all changes
+	term [ring.Partitions]int64        // since when the token is here, as of then
 	out  map[handoff.Boot]*outgoing    // what is to go, when the last round's has arrived
 	drop map[handoff.Boot][]int        // who is yet to forget what
 
@@ -95,14 +95,23 @@ func (r *replicator) review(v *view) {
 			}
 			r.drop[out.to.id] = append(r.drop[out.to.id], out.drop...)
 		case len(out.whole) > 0:
-			for _, p := range out.whole {
-				r.node.parts.copied[p].Store(uint64(out.to.id))
-			}
-			for _, m := range v.members {
-				if m.peer != nil && m.id != out.to.id {
-					r.drop[m.id] = append(r.drop[m.id], out.whole...)
-				}
-			}
+			r.secured(v, out)
+		}
+	}
+}
+
+// secured notes that a standby has whole partitions: the others are to forget them. A
+// standby may have been told the same, if the token was elsewhere meanwhile.
+func (r *replicator) secured(v *view, out *outgoing) {
+	whole := slices.DeleteFunc(out.whole, func(p int) bool {
+		return r.full[p] != out.to.id || r.term[p] != r.node.parts.held[p].Load()
+	})
+	for _, p := range whole {
+		r.node.parts.copied[p].Store(uint64(out.to.id))
+	}
+	for _, m := range v.members {
+		if m.peer != nil && m.id != out.to.id {
+			r.drop[m.id] = append(r.drop[m.id], whole...)
 		}
 	}
 }
@@ -110,8 +119,10 @@ func (r *replicator) review(v *view) {
 // collectWhole adds the partitions whose standby is new.
 func (r *replicator) collectWhole(ctx context.Context, v *view, now int64) {
 	for p := range r.full {
-		if !r.node.parts.holds(p) {
-			r.full[p] = 0
+		if term := r.node.parts.held[p].Load(); term != r.term[p] {
+			r.full[p], r.term[p] = 0, term // it is gone, new, or has been elsewhere
+		}
+		if r.term[p] == 0 {
 			continue
 		}
 		standby := v.standby(p)
@@ -137,13 +148,13 @@ func breathe(ctx context.Context, bytes int) {
 
 // free reports whether more whole partitions may be sent to a standby.
 func (r *replicator) free(m *member) bool {
-	return m.peer != nil && m.alive() && !r.isBusy(m.id) && r.waiting(m) < wholeAtOnce*copyBatch
+	return m.peer != nil && !r.isBusy(m.id) && m.alive() && r.waiting(m) < wholeAtOnce*copyBatch
 }
 
 // waiting is how many bytes are to go to a standby, to a batch.
 func (r *replicator) waiting(m *member) int {
 	out := r.out[m.id]
-	if out == nil {
+	if out == nil || len(out.batches) == 0 {
 		return 0
 	}
 	last := len(out.batches) - 1
@@ -156,14 +167,12 @@ func (r *replicator) collectChanges(v *view, now int64) {
 	for shard := range bucket.Shards {
 		r.node.store.Changes(shard, now, known, func(p int, changes []byte) {
 			standby := v.standby(p)
-			switch {
-			case standby == nil || r.full[p] != standby.id: // it needs the whole
-			case r.waiting(standby) >= batchesAtOnce*copyBatch: // it needs the whole later
-				r.full[p] = 0
-			default:
-				out := r.add(standby, p, changes)
-				out.part = append(out.part, p)
+			if standby == nil || r.full[p] != standby.id || r.waiting(standby) >= batchesAtOnce*copyBatch {
+				r.full[p] = 0 // nobody hears of these: the next standby needs the whole, and so does the last
+				return
 			}
+			out := r.add(standby, p, changes)
+			out.part = append(out.part, p)
 		})
 	}
 }
@@ -176,7 +185,7 @@ func (r *replicator) collectDrops(v *view) {
 			delete(r.drop, b)
 			continue
 		}
-		if m.peer == nil || !m.alive() || r.isBusy(b) {
+		if m.peer == nil || r.isBusy(b) || !m.alive() {
 			continue
 		}
 		delete(r.drop, b)
@@ -189,21 +198,24 @@ func (r *replicator) collectDrops(v *view) {
 	}
 }
 
-// add puts a copy into the batch for a replica; nil is the order to forget.
+// add puts a copy into the batch for a replica, if the token is still here; nil is the
+// order to forget.
 func (r *replicator) add(to *member, partition int, copied []byte) *outgoing {
 	out := r.out[to.id]
 	if out == nil {
 		out = &outgoing{to: to}
 		r.out[to.id] = out
 	}
+	term, held := r.node.parts.term(partition)
+	if !held {
+		return out
+	}
 	last := len(out.batches) - 1
 	if last < 0 || len(out.batches[last]) > copyBatch {
 		out.batches = append(out.batches, nil)
 		last++
 	}
-	b := binary.BigEndian.AppendUint16(out.batches[last], uint16(partition))
-	b = binary.BigEndian.AppendUint32(b, uint32(len(copied)))
-	out.batches[last] = append(b, copied...)
+	out.batches[last] = appendChanges(out.batches[last], partition, term, copied)
 	return out
 }
 

@@ -20,10 +20,14 @@ const resetTime = time.Second
 // It takes a second at most. An error that wraps ErrNoHolder names the replicas that
 // were not reached: what they know of the key may come back, so repeat it. A crash
 // of the holder in the same tenth of a second may undo it. The other errors are those
-// of Take. It is safe for concurrent use.
+// of Take: what runs under a concurrency limit can't be reset. It is safe for
+// concurrent use.
 func (n *Node) Reset(ctx context.Context, rule *bucket.Rule, key string) error {
 	if err := n.check(ctx, rule, 0); err != nil {
 		return err
+	}
+	if _, concurrent := rule.Concurrent(); concurrent {
+		return ErrConcurrent
 	}
 	ctx, cancel := context.WithTimeout(ctx, resetTime)
 	defer cancel()

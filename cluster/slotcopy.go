@@ -65,7 +65,7 @@ func (f *inflight) merge(p int, b []byte, self handoff.Boot, now int64) error {
 	for ; len(b) > 0; b = b[slotRecord:] {
 		n := func(i int) uint64 { return binary.BigEndian.Uint64(b[8*i:]) }
 		d, boot, count, term := bucket.Digest{Hi: n(0), Lo: n(1)}, handoff.Boot(n(2)), int64(n(4)), int64(n(5))
-		if ring.Partition(d.Hi) != p || count < 0 || term < 0 {
+		if ring.Partition(d.Hi) != p || count < 0 || count > maxSlots || term < 0 {
 			return errSlots
 		}
 		if boot != self { // it knows its own

@@ -17,6 +17,9 @@ const (
 	grantRecord = 1 + 8 + 8
 
 	maxClaims = 1024 // in one call
+
+	// maxSlots is more than a replica ever has or wants: sums of such don't overflow.
+	maxSlots = 1 << 40
 )
 
 func appendClaim(b []byte, c claim) []byte {
@@ -29,7 +32,7 @@ func appendClaim(b []byte, c claim) []byte {
 func readClaim(b []byte) (claim, error) {
 	n := func(i int) int64 { return int64(binary.BigEndian.Uint64(b[8*i:])) }
 	c := claim{bucket.Digest{Hi: uint64(n(0)), Lo: uint64(n(1))}, n(2), n(3), n(4), uint64(n(5))}
-	if c.limit < 0 || c.have < 0 || c.want < 0 || c.have > 1<<40 || c.want > 1<<40 {
+	if c.limit < 0 || c.have < 0 || c.want < 0 || c.have > maxSlots || c.want > maxSlots {
 		return claim{}, fmt.Errorf("%w: %d of %d, and %d more", errSlots, c.have, c.limit, c.want)
 	}
 	return c, nil
@@ -81,5 +84,6 @@ func readGrant(b []byte) reply {
 	if b[0] == 0 {
 		return reply{hint: handoff.Boot(first)}
 	}
-	return reply{held: true, grant: grant{granted: max(0, int64(first)), others: max(0, int64(second))}}
+	bounded := func(n uint64) int64 { return int64(min(n, maxSlots)) }
+	return reply{held: true, grant: grant{granted: bounded(first), others: bounded(second)}}
 }

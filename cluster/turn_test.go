@@ -25,7 +25,7 @@ func everybody(handoff.Boot) bool { return true }
 // Whoever most likely has the token is asked first, and the others only when it hasn't.
 func TestTheFormerOwnerIsAskedFirst(t *testing.T) {
 	p := claimant()
-	if calls := p.step(0, everybody); len(calls) != 1 || len(calls[2]) != claimAtOnce {
+	if calls := p.step(0, 0, everybody); len(calls) != 1 || len(calls[2]) != claimAtOnce {
 		t.Fatalf("calls %d boots at first, and 2 about %d partitions", len(calls), len(calls[2]))
 	}
 	p.called(2)
@@ -34,7 +34,7 @@ func TestTheFormerOwnerIsAskedFirst(t *testing.T) {
 		t.Fatalf("tells 2: %+v, %v", claim, due)
 	}
 	p.receive(0, handoff.Message{Kind: handoff.Free, From: 2, To: 1, Version: claim.Version}, 1)
-	if calls := p.step(1, everybody); len(calls[3]) != 1 || calls[3][0] != 0 {
+	if calls := p.step(1, 0, everybody); len(calls[3]) != 1 || calls[3][0] != 0 {
 		t.Errorf("asks 3 about %v", calls[3])
 	}
 	p.receive(0, handoff.Message{Kind: handoff.Free, From: 3, To: 1, Version: claim.Version}, 2)
@@ -48,14 +48,14 @@ func TestTheFormerOwnerIsAskedFirst(t *testing.T) {
 func TestNoClaimMeetsATokenOnItsWay(t *testing.T) {
 	for _, kind := range []handoff.Kind{handoff.Held, handoff.Busy} {
 		p := claimant()
-		p.step(0, everybody)
+		p.step(0, 0, everybody)
 		claim, _ := p.pending(0, 2)
 		p.receive(0, handoff.Message{Kind: kind, From: 2, To: 1, Version: claim.Version, Fence: claim.Version}, 0)
-		p.step(int64(heldPause)/2, everybody)
+		p.step(int64(heldPause)/2, 0, everybody)
 		if p.parts[0].Claiming() {
 			t.Errorf("%d: claims again before half of the pause is over", kind)
 		}
-		p.step(2*int64(heldPause), everybody)
+		p.step(2*int64(heldPause), 0, everybody)
 		if !p.parts[0].Claiming() {
 			t.Errorf("%d: doesn't claim again", kind)
 		}

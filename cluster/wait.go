@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,29 +15,46 @@ import (
 // limit's capacity or meets a limit of 0.
 var ErrNever = errors.New("cluster: no wait is long enough")
 
-// minWait is how long Wait sleeps at least before it asks again.
-const minWait = time.Millisecond
+const (
+	// minWait is how long Wait sleeps at least before it asks again.
+	minWait = time.Millisecond
+	// lookAgain is how often it looks whether the tokens are there sooner than it was
+	// told, as after a Reset or Refund.
+	lookAgain = 250 * time.Millisecond
+)
 
 // Wait takes tokens from key under the rule as soon as they are there, and waits out
-// the Delay of a LeakyBucket as well. Those who wait for one key on one replica are
-// served first come, first served, also if a later one wants less; between replicas
-// it is whoever asks first. A request that is over the limit for ever gets ErrNever,
-// and one that can't be served before the context's deadline gets
-// context.DeadlineExceeded, both at once and with the decision that says so; what a
-// cancelled one has taken is refunded. The other errors are those of Take. It is
-// safe for concurrent use.
+// the Delay of a LeakyBucket as well. Those who wait for one key under one rule on one
+// replica are served first come, first served, also if a later one wants less; between
+// replicas it is whoever asks first.
+//
+// A request that is over the limit for ever gets ErrNever, and one that can't be served
+// before the context's deadline gets context.DeadlineExceeded, both at once and with
+// the decision that says so. That is all that can be told of one with others before it:
+// how long they will take it finds out by waiting. What a cancelled one has taken is
+// refunded. Only asking for the tokens counts as a refusal to the rule's penalties,
+// looking again doesn't. The other errors are those of Take. It is safe for concurrent
+// use.
 func (n *Node) Wait(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (bucket.Decision, error) {
 	if err := n.check(ctx, rule, tokens); err != nil {
 		return bucket.Decision{}, err
 	}
 	digest := n.store.Digest(rule, key)
-	l := n.lines.join(digest)
-	defer n.lines.leave(digest, l)
-	select {
-	case <-l.turn:
-		defer func() { l.turn <- struct{}{} }()
-	case <-ctx.Done():
-		return bucket.Decision{}, ctx.Err()
+	turn, first := n.lines.join(digest)
+	defer n.lines.leave(digest, turn)
+	if !first {
+		d, err := n.Peek(ctx, rule, key, tokens)
+		if err == nil {
+			err = hopeless(ctx, d)
+		}
+		if err != nil {
+			return d, err
+		}
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			return d, ctx.Err()
+		}
 	}
 	for {
 		d, err := n.Take(ctx, rule, key, tokens)
@@ -46,13 +64,44 @@ func (n *Node) Wait(ctx context.Context, rule *bucket.Rule, key string, tokens i
 		if d.Allowed {
 			return d, n.delay(ctx, rule, key, d)
 		}
-		if d.RetryAfter == bucket.Never {
-			return d, ErrNever
-		}
-		if err := pause(ctx, max(d.RetryAfter, minWait)); err != nil {
+		if d, err = n.outwait(ctx, rule, key, tokens, d); err != nil {
 			return d, err
 		}
 	}
+}
+
+// outwait waits until the tokens should be there, as d says when.
+func (n *Node) outwait(ctx context.Context, rule *bucket.Rule, key string, tokens int64, d bucket.Decision) (_ bucket.Decision, err error) {
+	for !d.Allowed {
+		if err := hopeless(ctx, d); err != nil {
+			return d, err
+		}
+		wait := max(d.RetryAfter, minWait)
+		sleep(ctx, min(wait, lookAgain))
+		if ctx.Err() != nil || wait <= lookAgain {
+			return d, ctx.Err()
+		}
+		if d, err = n.Peek(ctx, rule, key, tokens); err != nil {
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+// hopeless says why waiting for what d refuses is no use.
+func hopeless(ctx context.Context, d bucket.Decision) error {
+	if d.RetryAfter == bucket.Never && !d.Allowed {
+		return ErrNever
+	}
+	return inTime(ctx, d.RetryAfter)
+}
+
+// inTime is an error if the context ends before d has passed.
+func inTime(ctx context.Context, d time.Duration) error {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
+		return fmt.Errorf("cluster: %v to wait: %w", d, context.DeadlineExceeded)
+	}
+	return ctx.Err()
 }
 
 // delay waits until it is the turn of what was taken, or gives it back.
@@ -60,55 +109,48 @@ func (n *Node) delay(ctx context.Context, rule *bucket.Rule, key string, d bucke
 	if d.Delay == 0 {
 		return nil
 	}
-	err := pause(ctx, d.Delay)
+	err := inTime(ctx, d.Delay)
+	if err == nil {
+		sleep(ctx, d.Delay)
+		err = ctx.Err()
+	}
 	if err != nil {
 		err = errors.Join(err, n.Refund(context.WithoutCancel(ctx), rule, key, d.Receipt))
 	}
 	return err
 }
 
-// pause sleeps, unless the context would end before.
-func pause(ctx context.Context, d time.Duration) error {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
-		return fmt.Errorf("cluster: %v to wait: %w", d, context.DeadlineExceeded)
-	}
-	sleep(ctx, d)
-	return ctx.Err()
-}
-
-// lines are the queues of those who wait, by key.
+// lines are the queues of those who wait, by key. The turn of the first in each is
+// closed.
 type lines struct {
 	mu   sync.Mutex
-	keys map[bucket.Digest]*line
+	keys map[bucket.Digest][]chan struct{}
 }
 
-// line is the queue for one key: whoever has received from turn is at its head.
-// Receivers of a channel are served in their order.
-type line struct {
-	turn    chan struct{}
-	waiting int
-}
-
-func (l *lines) join(d bucket.Digest) *line {
+// join stands in line; turn is closed when all who came before have left.
+func (l *lines) join(d bucket.Digest) (turn chan struct{}, first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.keys == nil {
-		l.keys = map[bucket.Digest]*line{}
+		l.keys = map[bucket.Digest][]chan struct{}{}
 	}
-	q := l.keys[d]
-	if q == nil {
-		q = &line{turn: make(chan struct{}, 1)}
-		q.turn <- struct{}{}
-		l.keys[d] = q
+	turn = make(chan struct{})
+	l.keys[d] = append(l.keys[d], turn)
+	if first = len(l.keys[d]) == 1; first {
+		close(turn)
 	}
-	q.waiting++
-	return q
+	return turn, first
 }
 
-func (l *lines) leave(d bucket.Digest, q *line) {
+func (l *lines) leave(d bucket.Digest, turn chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if q.waiting--; q.waiting == 0 {
+	i := slices.Index(l.keys[d], turn)
+	l.keys[d] = slices.Delete(l.keys[d], i, i+1)
+	switch {
+	case len(l.keys[d]) == 0:
 		delete(l.keys, d)
+	case i == 0:
+		close(l.keys[d][0])
 	}
 }

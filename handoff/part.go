@@ -45,6 +45,14 @@ func (p *Part) Took(from Boot) Version {
 	return Version{}
 }
 
+// Version returns the highest version that was seen. A holder's is higher than that of
+// any before it, but for a split.
+func (p *Part) Version() Version { return p.version }
+
+// Saw notes a version that came otherwise than by a message, as with the copy of a
+// holder: claims are to be later.
+func (p *Part) Saw(v Version) { p.version = later(p.version, v) }
+
 // Claiming reports whether a round of asking is under way.
 func (p *Part) Claiming() bool { return p.claim != nil }
 

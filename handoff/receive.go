@@ -29,37 +29,34 @@ func (p *Part) Receive(v *View, m Message) (answer Message, answered bool) {
 
 // transferred takes a token, unless it is an old one.
 func (p *Part) transferred(v *View, m Message) Kind {
-	switch last := p.takenFrom(m.From); {
-	case !m.Version.After(last.version):
+	switch {
+	case !m.Version.After(p.Took(m.From)):
 		return Ack // a repetition, or older than one
 	case p.state == Hold: // two tokens become one
-		last.version = m.Version
-		p.version = later(p.version, m.Version)
+		p.take(m)
 		return Ack
 	case v.Leaving || !m.Version.After(p.fence):
-		if last.version == (Version{}) {
-			p.taken = p.taken[:len(p.taken)-1] // as it was
-		}
 		if !m.Version.After(p.forgot) {
 			return Unsure // its sender was thought to have gone meanwhile
 		}
 		return Refuse
 	default:
-		last.version, p.fence = m.Version, m.Version
-		p.version = later(p.version, m.Version)
+		p.take(m)
+		p.fence = m.Version
 		p.state, p.claim, p.hint = Hold, nil, 0
 		return Ack
 	}
 }
 
-// takenFrom returns the record of a sender, a new one if need be.
-func (p *Part) takenFrom(b Boot) *taken {
-	i := slices.IndexFunc(p.taken, func(t taken) bool { return t.from == b })
+// take notes that a transfer was taken.
+func (p *Part) take(m Message) {
+	p.version = later(p.version, m.Version)
+	i := slices.IndexFunc(p.taken, func(t taken) bool { return t.from == m.From })
 	if i < 0 {
-		i = len(p.taken)
-		p.taken = append(p.taken, taken{from: b})
+		p.taken = append(p.taken, taken{m.From, m.Version})
+		return
 	}
-	return &p.taken[i]
+	p.taken[i].version = m.Version
 }
 
 // claimed says whether another may make the token, and promises it.

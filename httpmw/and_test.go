@@ -15,15 +15,15 @@ import (
 )
 
 var (
-	user    = httpmw.Header("X-User")
-	address = httpmw.Header("X-Address")
+	theUser    = httpmw.Header("X-User")
+	theAddress = httpmw.Header("X-Address")
 )
 
 func TestAnd(t *testing.T) {
 	byUser := bucket.MustRule("user", "2/minute")
 	byAddress := bucket.MustRule("address", "3/minute")
 	m := newMemory()
-	h := mustLimit(t, m, byUser, user, httpmw.And(byAddress, address))(silent())
+	h := mustLimit(t, m, byUser, theUser, httpmw.And(byAddress, theAddress))(silent())
 	for i, x := range []struct {
 		user, address string
 		status        int
@@ -169,7 +169,7 @@ func (takeFails) Take(context.Context, *bucket.Rule, string, int64) (bucket.Deci
 func TestAndChargeIf(t *testing.T) {
 	byUser, byAddress := bucket.MustRule("user", "2/minute"), bucket.MustRule("address", "3/minute")
 	m := newMemory()
-	h := mustLimit(t, m, byUser, user, httpmw.And(byAddress, address), httpmw.ChargeIf(failed))(login)
+	h := mustLimit(t, m, byUser, theUser, httpmw.And(byAddress, theAddress), httpmw.ChargeIf(failed))(login)
 	for i, x := range []struct {
 		password string
 		status   int

@@ -28,8 +28,8 @@ func (c *charge) validate(first bool) error {
 	}
 	var errs []error
 	switch {
-	case c.rule == nil && c.ruleBy == nil:
-		errs = append(errs, errors.New(what+"no rule; make one with bucket.NewRule"))
+	case c.rule == nil && c.ruleBy == nil, empty(c.rule):
+		errs = append(errs, errors.New(what+"no rule, or an empty one; make one with bucket.NewRule"))
 	case c.rule != nil && c.ruleBy != nil:
 		errs = append(errs, fmt.Errorf("%srule %q and a RuleBy; give one of them, or both in two charges with And", what, c.rule.Name()))
 	}
@@ -39,7 +39,7 @@ func (c *charge) validate(first bool) error {
 	if c.costly && c.costBy != nil {
 		errs = append(errs, errors.New(what+"Cost and CostBy; give one of them"))
 	}
-	if c.rule == nil {
+	if c.rule == nil || empty(c.rule) {
 		return errors.Join(errs...)
 	}
 	if capacity := c.rule.Capacity(); capacity > 0 && c.cost > capacity {
@@ -50,6 +50,9 @@ func (c *charge) validate(first bool) error {
 	}
 	return errors.Join(errs...)
 }
+
+// empty says whether a rule is one for a flag that nobody has set.
+func empty(rule *bucket.Rule) bool { return rule != nil && rule.Name() == "" }
 
 func concurrent(rule *bucket.Rule) bool {
 	_, ok := rule.Concurrent()
@@ -90,11 +93,8 @@ func (m *middleware) parts(space []part, r *http.Request) ([]part, error) {
 
 // of says under which key r is charged, and how much.
 func (c *charge) of(p *part, r *http.Request) (err error) {
-	if p.Key, err = c.key(r); err != nil {
+	if p.Key, err = keyOf(c.key, r); err != nil {
 		return err
-	}
-	if p.Key == "" {
-		return errEmptyKey
 	}
 	if p.tokens = c.cost; c.costBy == nil {
 		return nil
@@ -107,8 +107,6 @@ func (c *charge) of(p *part, r *http.Request) (err error) {
 	}
 	return nil
 }
-
-var errEmptyKey = errors.New("httpmw: the key is empty")
 
 // costError is an error of a CostFunc.
 type costError struct{ error }

@@ -4,115 +4,196 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
+	"reflect"
+	"strconv"
 	"strings"
 )
 
-// ipv6Bits is how much of an IPv6 address counts: a customer is given at least
-// this much to choose addresses from (RFC 6177).
-const ipv6Bits = 64
-
 var (
-	errNoAddress = errors.New("httpmw: the connection has no IP address")
-	errNoHeader  = errors.New("httpmw: header missing")
+	// ErrNoKey is wrapped by the errors of this package's key functions for a
+	// request that doesn't say on whose behalf it is made. They name what is
+	// missing, and never quote what is there.
+	ErrNoKey = errors.New("httpmw: no key")
+
+	// ErrExempt is what a key function returns for a request that is not to be
+	// limited: it is served, nothing is charged, and no header tells of a limit.
+	// See [Exempt].
+	ErrExempt = errors.New("httpmw: exempt")
 )
 
-// ClientIP counts by the address of the client: an IPv4 address, or the /64 of
-// an IPv6 address.
+// Header counts by the value of a header, such as the id of a user that a layer
+// before has checked; a value that a client may make up is no identity, as each
+// made-up one has a bucket of its own. Spaces around the value don't count,
+// everything else does, upper and lower case too. Of several lines the first
+// counts, which is what http.Header.Get shows to the handler.
 //
-// Without trusted proxies that is the other end of the connection, and no header
-// is looked at, since a client can write any. If the connection comes from one
-// of the trusted prefixes, the hops in X-Forwarded-For, of all its lines, are
-// followed from the right, each of them named by the one before, as long as they
-// are trusted too. The first that isn't is the client; so a client can't choose
-// its key by what it writes to the left. Where a hop can't be read, the last one
-// that could counts.
-//
-// A connection without an IP address, as over a Unix socket, has no key.
-func ClientIP(trusted ...netip.Prefix) KeyFunc {
-	proxies := make(prefixes, len(trusted))
-	for i, p := range trusted {
-		proxies[i] = unmapPrefix(p)
-	}
-	return func(r *http.Request) (string, error) {
-		peer, ok := parseAddress(r.RemoteAddr)
-		if !ok {
-			return "", errNoAddress
-		}
-		return addressKey(proxies.client(peer, r.Header["X-Forwarded-For"])), nil
-	}
-}
-
-// Header counts by the value of a header, such as an API key that a layer
-// before has checked. A request without it has no key.
+// For a value that is a credential, such as an API key, see [Hashed]. The host is
+// not in net/http's headers, so nothing has a key by "Host". Header panics if name
+// can't be a header's.
 func Header(name string) KeyFunc {
+	mustToken("Header", name)
 	name = http.CanonicalHeaderKey(name)
+	missing := fmt.Errorf("%w: header %s missing", ErrNoKey, name)
 	return func(r *http.Request) (string, error) {
-		if v := r.Header.Get(name); v != "" {
-			return v, nil
+		return found(trim(r.Header.Get(name)), missing)
+	}
+}
+
+// Cookie counts by a digest of a cookie's value, as that mostly is a session's
+// credential; see [Hashed]. The value is taken as http.Request.Cookie reads it,
+// without quotes around it; of several cookies of the name the first counts. A
+// client may make up a value or leave the cookie out, so count by one only what
+// comes after the session has been checked. Cookie panics if name can't be a
+// cookie's.
+func Cookie(name string) KeyFunc {
+	mustToken("Cookie", name)
+	missing := fmt.Errorf("%w: cookie %s missing", ErrNoKey, name)
+	return Hashed(func(r *http.Request) (string, error) {
+		c, err := r.Cookie(name)
+		if err != nil {
+			return "", missing
 		}
-		return "", fmt.Errorf("%w: %s", errNoHeader, name)
+		return found(c.Value, missing)
+	})
+}
+
+// Bearer counts by a digest of the bearer token (RFC 6750, 2.1) in the header
+// Authorization, see [Hashed]. The token is not checked here, so let a layer
+// before refuse tokens that nobody has issued.
+func Bearer() KeyFunc {
+	missing := fmt.Errorf("%w: bearer token missing", ErrNoKey)
+	return Hashed(func(r *http.Request) (string, error) {
+		scheme, token, _ := strings.Cut(trim(r.Header.Get("Authorization")), " ")
+		token = trim(token)
+		if !strings.EqualFold(scheme, "Bearer") || strings.ContainsAny(token, " \t,") {
+			return "", missing
+		}
+		return found(token, missing)
+	})
+}
+
+// BasicUser counts by the user's name of Basic authentication (RFC 7617), as it
+// is. The password is neither kept nor checked: until a layer before has done that,
+// anybody can spend what belongs to a name.
+func BasicUser() KeyFunc {
+	missing := fmt.Errorf("%w: user name of Basic authentication missing", ErrNoKey)
+	return func(r *http.Request) (string, error) {
+		user, _, _ := r.BasicAuth()
+		return found(user, missing)
 	}
 }
 
-type prefixes []netip.Prefix
+// PathValue counts by a wildcard of the pattern that the request has matched, such
+// as "tenant" of "/tenants/{tenant}/", decoded. The mux sets it, so the limit must
+// be around the handler within the mux; around the mux no request has a key.
+// PathValue panics if name is empty.
+func PathValue(name string) KeyFunc {
+	if name == "" {
+		panic("httpmw: PathValue needs the name of a wildcard")
+	}
+	missing := fmt.Errorf("%w: path value %s missing; limit the handler within the mux, and name a wildcard of its pattern", ErrNoKey, name)
+	return func(r *http.Request) (string, error) { return found(r.PathValue(name), missing) }
+}
 
-func (p prefixes) contain(a netip.Addr) bool {
-	for _, prefix := range p {
-		if prefix.Contains(a.WithZone("")) {
-			return true
+// Route counts by the pattern that the request has matched, such as
+// "GET /users/{id}", never by the path, of which a client can make up as many as it
+// likes. The mux sets it, so the limit must be around the handler within the mux.
+func Route() KeyFunc {
+	missing := fmt.Errorf("%w: no pattern; limit the handler within the mux", ErrNoKey)
+	return func(r *http.Request) (string, error) { return found(r.Pattern, missing) }
+}
+
+// Method counts by the request's method. HEAD counts as GET, as it does in a mux's
+// patterns, and all methods other than those of RFC 9110 and PATCH count as one,
+// since a client can make up more.
+func Method() KeyFunc {
+	return func(r *http.Request) (string, error) {
+		switch r.Method {
+		case "", http.MethodGet, http.MethodHead:
+			return http.MethodGet, nil
+		case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+			http.MethodConnect, http.MethodOptions, http.MethodTrace:
+			return r.Method, nil
+		}
+		return "other", nil
+	}
+}
+
+// ContextValue counts by a value that a middleware before has put in the request's
+// context under key: a user, a tenant, a plan. It may be a string or an integer, of
+// any named type, or have a String method, which then says the key. Nil, an empty
+// text and values of other types are no key.
+func ContextValue(key any) KeyFunc {
+	if key == nil {
+		panic("httpmw: ContextValue needs a key")
+	}
+	missing := fmt.Errorf("%w: context value %T missing", ErrNoKey, key)
+	return func(r *http.Request) (string, error) {
+		v := r.Context().Value(key)
+		text, ok := textOf(v)
+		if !ok {
+			return "", fmt.Errorf("%w: context value %T is a %T; put a string, an integer or a fmt.Stringer there", ErrNoKey, key, v)
+		}
+		return found(text, missing)
+	}
+}
+
+// Const gives every request the same key, so that all share one bucket: "at most
+// 1000/second in total". Const panics if key is empty.
+func Const(key string) KeyFunc {
+	if key == "" {
+		panic("httpmw: Const needs a key")
+	}
+	return func(*http.Request) (string, error) { return key, nil }
+}
+
+// found is the result of a key function that has read key.
+func found(key string, missing error) (string, error) {
+	if key == "" {
+		return "", missing
+	}
+	return key, nil
+}
+
+// textOf is v as a key; false if v is of a type that has none.
+func textOf(v any) (string, bool) {
+	rv := reflect.ValueOf(v)
+	if !rv.IsValid() || rv.Kind() == reflect.Pointer && rv.IsNil() {
+		return "", true
+	}
+	if s, ok := v.(fmt.Stringer); ok {
+		return s.String(), true
+	}
+	switch {
+	case rv.Kind() == reflect.String:
+		return rv.String(), true
+	case rv.CanInt():
+		return strconv.FormatInt(rv.Int(), 10), true
+	case rv.CanUint():
+		return strconv.FormatUint(rv.Uint(), 10), true
+	}
+	return "", false
+}
+
+// mustToken panics if name is no token (RFC 9110, 5.6.2), which the names of
+// headers and cookies are.
+func mustToken(function, name string) {
+	if !isToken(name) {
+		panic(fmt.Sprintf("httpmw: %s needs a name of letters, digits and %s, not %q", function, tokenMarks, name))
+	}
+}
+
+const tokenMarks = "!#$%&'*+-.^_`|~"
+
+func isToken(s string) bool {
+	for _, c := range []byte(s) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(tokenMarks, c) >= 0) {
+			return false
 		}
 	}
-	return false
+	return s != ""
 }
 
-// client follows the hops from the peer to the first that is not trusted.
-func (p prefixes) client(peer netip.Addr, forwarded []string) netip.Addr {
-	for line := len(forwarded) - 1; line >= 0; line-- {
-		rest := forwarded[line]
-		for more := true; more; {
-			if !p.contain(peer) {
-				return peer
-			}
-			var hop string
-			comma := strings.LastIndexByte(rest, ',')
-			hop, more = rest[comma+1:], comma >= 0
-			rest = rest[:max(comma, 0)]
-			next, ok := parseAddress(hop)
-			if !ok {
-				return peer
-			}
-			peer = next
-		}
-	}
-	return peer
-}
-
-// parseAddress reads an address as proxies write it, with or without a port.
-func parseAddress(s string) (netip.Addr, bool) {
-	s = strings.TrimSpace(s)
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return ap.Addr().Unmap(), true
-	}
-	if inner, ok := strings.CutPrefix(s, "["); ok {
-		s = strings.TrimSuffix(inner, "]")
-	}
-	a, err := netip.ParseAddr(s)
-	return a.Unmap(), err == nil
-}
-
-func addressKey(a netip.Addr) string {
-	a = a.WithZone("")
-	if a.Is6() {
-		return netip.PrefixFrom(a, ipv6Bits).Masked().String()
-	}
-	return a.String()
-}
-
-// unmapPrefix makes a prefix of IPv4-mapped addresses one of IPv4 addresses.
-func unmapPrefix(p netip.Prefix) netip.Prefix {
-	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
-		return netip.PrefixFrom(a.Unmap(), p.Bits()-96)
-	}
-	return p
-}
+// trim takes off what RFC 9110 lets stand around a field's value or a list's
+// element.
+func trim(s string) string { return strings.Trim(s, " \t") }

@@ -75,6 +75,9 @@ func TestSlotsAreSharedByAllReplicas(t *testing.T) {
 		if _, err := f.replicas[0].Take(f.Context(), rule, "key", 1); !errors.Is(err, cluster.ErrConcurrent) {
 			t.Errorf("a rule for what runs: %v", err)
 		}
+		if err := f.replicas[0].Reset(f.Context(), rule, "key"); !errors.Is(err, cluster.ErrConcurrent) {
+			t.Errorf("a reset of what runs: %v", err)
+		}
 	})
 }
 

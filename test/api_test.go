@@ -173,6 +173,81 @@ func TestWaitersAreServedInOrder(t *testing.T) {
 	})
 }
 
+// Whoever stands behind another is told at once what waiting can't change, and what
+// was reset meanwhile is there for those who wait.
+func TestWaitersHearOfHopeAndOfNone(t *testing.T) {
+	everywhere(t, func(f *fleet, asker *replica, key func(*bucket.Rule, int) string) {
+		rule := bucket.MustRule("wait "+asker.Name(), "2/hour; penalty 3/day")
+		k := key(rule, 0)
+		asker.ask(rule, k, 2)
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				if d, err := asker.Wait(f.Context(), rule, k, 1); err != nil || !d.Allowed {
+					f.Errorf("%+v, %v after %v", d, err, time.Since(began))
+				}
+			})
+		}
+		time.Sleep(10 * time.Millisecond)
+		if d, err := asker.Wait(f.Context(), rule, k, 3); !errors.Is(err, cluster.ErrNever) || d.RetryAfter != bucket.Never {
+			f.Errorf("more than fits: %+v, %v", d, err)
+		}
+		ctx, cancel := context.WithTimeout(f.Context(), time.Minute)
+		defer cancel()
+		if d, err := asker.Wait(ctx, rule, k, 1); !errors.Is(err, context.DeadlineExceeded) || d.RetryAfter < 29*time.Minute {
+			f.Errorf("a deadline that is too short: %+v, %v", d, err)
+		}
+		cancelled, cancel := context.WithCancel(f.Context())
+		time.AfterFunc(20*time.Millisecond, cancel)
+		if _, err := asker.Wait(cancelled, rule, k, 1); !errors.Is(err, context.Canceled) {
+			f.Errorf("given up: %v", err)
+		}
+		if took := time.Since(began); took > 100*time.Millisecond {
+			f.Errorf("told after %v", took)
+		}
+		time.Sleep(time.Minute) // and looking again is no refusal
+		if d, err := asker.Peek(f.Context(), rule, k, 1); err != nil || d.Limit != rule.Limits()[0] {
+			f.Errorf("%+v, %v", d, err)
+		}
+		if err := asker.Reset(f.Context(), rule, k); err != nil {
+			f.Error(err)
+		}
+		reset := time.Now()
+		wg.Wait()
+		if took := time.Since(reset); took > time.Second {
+			f.Errorf("served %v after the reset", took)
+		}
+	})
+}
+
+// Closing a node ends the waits on it.
+func TestCloseEndsWaits(t *testing.T) {
+	story(t, func(f *fleet) {
+		f.start(3)
+		f.ready(formTime, f.replicas...)
+		r, rule := f.replicas[0], bucket.MustRule("wait", "1/hour")
+		r.ask(rule, "key", 1)
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				if _, err := r.Wait(context.Background(), rule, "key", 1); !errors.Is(err, cluster.ErrClosed) {
+					f.Errorf("%v", err)
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		if err := r.Close(f.Context()); err != nil {
+			f.Error(err)
+		}
+		began := time.Now()
+		wg.Wait()
+		if took := time.Since(began); took > time.Second {
+			f.Errorf("after %v", took)
+		}
+	})
+}
+
 func TestModesOverReplicas(t *testing.T) {
 	everywhere(t, func(f *fleet, asker *replica, key func(*bucket.Rule, int) string) {
 		rule := bucket.MustRule("mode "+asker.Name(), "1/hour")

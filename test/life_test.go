@@ -63,8 +63,9 @@ func TestARestartReplacesTheFormerBootAtOnce(t *testing.T) {
 				if n := len(answers.where(failed)); n > 0 {
 					t.Errorf("%d calls failed", n)
 				}
-				// The way to the new boot is opened with the view.
-				if n := len(answers.where(since(back.Add(hitTimeout)), degraded)); n > 0 {
+				// The way to the new boot is opened with the view, and then it claims its
+				// partitions.
+				if n := len(answers.where(since(back.Add(hitTimeout+claimTime)), degraded)); n > 0 {
 					t.Errorf("%d answers are degraded after that", n)
 				}
 			})

@@ -78,7 +78,7 @@ var mistakes = []mutant{
 		"if b == 0 || n.view.Load().reach(b) != nil {", "if b != 1 {",
 	}},
 	{"close the ways to the peers under the last calls", "TestAReleaseAmongWriters", "cluster/node.go", []string{
-		"			sleep(ctx, min(n.config.HitTimeout, maxLinger))", "			sleep(ctx, 0)",
+		"		sleep(ctx, min(n.config.HitTimeout, maxLinger))", "		sleep(ctx, 0)",
 	}},
 }
 
@@ -164,7 +164,7 @@ func (m mutant) wantStory(t *testing.T) {
 	if dir, name, ok := strings.Cut(story, " "); ok {
 		folder, story = "../"+dir, name
 	}
-	out, err := exec.CommandContext(ctx, "go", "test", "-count=1", "-vet=off", "-overlay="+overlay, "-run=^"+story+"$", folder).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "test", "-count=8", "-failfast", "-vet=off", "-overlay="+overlay, "-run=^"+story+"$", folder).CombinedOutput()
 	if err == nil {
 		t.Errorf("%s passes", m.story)
 	} else if !strings.Contains(string(out), "--- FAIL: "+story) {

@@ -16,9 +16,13 @@ func TestReadmeCodeIsTested(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	example, err := os.ReadFile("../cluster/example_test.go")
-	if err != nil {
-		t.Fatal(err)
+	var examples []byte
+	for _, dir := range []string{"cluster", "bucket", "contrib/rules"} {
+		example, err := os.ReadFile("../" + dir + "/example_test.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		examples = append(examples, example...)
 	}
 	blocks := regexp.MustCompile("(?s)```go\n(.*?)\n```").FindAllStringSubmatch(string(readme), -1)
 	if len(blocks) == 0 {
@@ -26,7 +30,7 @@ func TestReadmeCodeIsTested(t *testing.T) {
 	}
 	for _, b := range blocks {
 		code := regexp.MustCompile("(?m)^(.)").ReplaceAllString(b[1], "\t$1")
-		if !strings.Contains(string(example), code) {
+		if !strings.Contains(string(examples), code) {
 			t.Errorf("this block of the README is in no Example:\n%s", b[1])
 		}
 	}

@@ -129,11 +129,9 @@ func (p *parser) policy(n *yaml.Node, at place) (policy bucket.FailurePolicy, ok
 	if !ok {
 		return 0, false
 	}
-	for policy := bucket.LocalShare; policy <= bucket.Deny; policy++ {
-		if strings.EqualFold(text, policy.String()) {
-			return policy, true
-		}
+	if err := policy.Set(text); err != nil {
+		p.fault(n, at, "%q is none; choose local share, allow or deny", shorten(text))
+		return 0, false
 	}
-	p.fault(n, at, "%q is none; choose local share, allow or deny", shorten(text))
-	return 0, false
+	return policy, true
 }
