@@ -2,6 +2,8 @@ package grpcmw
 
 import (
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -12,11 +14,18 @@ import (
 // much to choose addresses from (RFC 6177).
 const ipv6Bits = 64
 
+// maxHops is how many proxies are followed, and maxAddress how long the text of an
+// address may be: more than any real chain and address have.
+const (
+	maxHops    = 64
+	maxAddress = 128
+)
+
 type prefixes []netip.Prefix
 
 func (p prefixes) contain(a netip.Addr) bool {
 	for _, prefix := range p {
-		if prefix.Contains(a.WithZone("")) {
+		if prefix.Contains(a) {
 			return true
 		}
 	}
@@ -25,17 +34,17 @@ func (p prefixes) contain(a netip.Addr) bool {
 
 // client follows the hops from the peer to the first that is not trusted.
 func (p prefixes) client(peer netip.Addr, forwarded []string) netip.Addr {
-	for line := len(forwarded) - 1; line >= 0; line-- {
-		rest := forwarded[line]
-		for more := true; more; {
-			if !p.contain(peer) {
+	hops := 0
+	for _, rest := range slices.Backward(forwarded) {
+		for more := true; more; hops++ {
+			if !p.contain(peer) || hops == maxHops {
 				return peer
 			}
 			var hop string
 			comma := strings.LastIndexByte(rest, ',')
 			hop, more = rest[comma+1:], comma >= 0
 			rest = rest[:max(comma, 0)]
-			next, ok := parseAddress(hop)
+			next, ok := parseAddress(strings.Trim(hop, " \t"))
 			if !ok {
 				return peer
 			}
@@ -45,21 +54,44 @@ func (p prefixes) client(peer netip.Addr, forwarded []string) netip.Addr {
 	return peer
 }
 
-// parseAddress reads an address as proxies write it, with or without a port.
+// parseAddress reads an address as proxies write it, with or without a port:
+// 203.0.113.7, 203.0.113.7:80, 2001:db8::1, [2001:db8::1], [2001:db8::1]:80; and
+// 2001:db8::1:54321, as CloudFront has it, if it is no address of its own.
 func parseAddress(s string) (netip.Addr, bool) {
-	s = strings.TrimSpace(s)
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return ap.Addr().Unmap(), true
+	if len(s) > maxAddress {
+		return netip.Addr{}, false
 	}
-	if inner, ok := strings.CutPrefix(s, "["); ok {
-		s = strings.TrimSuffix(inner, "]")
+	if inner, bracketed := strings.CutPrefix(s, "["); bracketed {
+		host, port, closed := strings.Cut(inner, "]")
+		if !closed || !strings.Contains(host, ":") || port != "" && !(port[0] == ':' && isPort(port[1:])) {
+			return netip.Addr{}, false
+		}
+		return parseHost(host)
 	}
+	colon := strings.LastIndexByte(s, ':')
+	if colon < 0 || colon != strings.IndexByte(s, ':') {
+		if a, ok := parseHost(s); ok || colon < 0 {
+			return a, ok
+		}
+	}
+	if !isPort(s[colon+1:]) {
+		return netip.Addr{}, false
+	}
+	return parseHost(s[:colon])
+}
+
+func parseHost(s string) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(s)
-	return a.Unmap(), err == nil
+	return a.Unmap().WithZone(""), err == nil
+}
+
+// isPort says whether s is a port's number.
+func isPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
 }
 
 func addressKey(a netip.Addr) string {
-	a = a.WithZone("")
 	if a.Is6() {
 		return netip.PrefixFrom(a, ipv6Bits).Masked().String()
 	}

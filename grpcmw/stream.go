@@ -52,7 +52,6 @@ func (s *stream) RecvMsg(message any) error {
 	}
 	p, err := s.interceptor.admit(s.Context(), s.interceptor.messages, s.method, message)
 	if err != nil {
-		s.told.Do(func() {}) // this is newer
 		s.SetTrailer(p.fields)
 		s.refused.Store(&err)
 	}

@@ -291,3 +291,13 @@ func TestMessagesWithoutAKey(t *testing.T) {
 	checkFields(t, s.Trailer())
 	f.check(t, asked{"api", "a stream", 1})
 }
+
+// What a refused message says is in the trailer, and nothing older beside it.
+func TestFieldsOfRefusedMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limit := newLimit(t, newNode(t), bucket.MustRule("streams", "10/minute"), everybody, grpcmw.WithMessageLimit(bucket.MustRule("messages", "0/minute")))
+		s, err := kinds["bidi"](t.Context(), serve(t, limit, service{}))
+		checkRefusal(t, err, "messages", "0 per 1 minute")
+		checkFields(t, s.Trailer(), `"0 per 1 minute";r=0`, `"0 per 1 minute";q=0;w=60`, "", "-1")
+	})
+}

@@ -27,8 +27,9 @@ func (c *charge) validate(first bool) error {
 		what = "httpmw: "
 	}
 	var errs []error
+	empty := c.rule == nil || c.rule.Name() == "" // as one for a flag that nobody has set
 	switch {
-	case c.rule == nil && c.ruleBy == nil, empty(c.rule):
+	case empty && c.ruleBy == nil:
 		errs = append(errs, errors.New(what+"no rule, or an empty one; make one with bucket.NewRule"))
 	case c.rule != nil && c.ruleBy != nil:
 		errs = append(errs, fmt.Errorf("%srule %q and a RuleBy; give one of them, or both in two charges with And", what, c.rule.Name()))
@@ -39,7 +40,7 @@ func (c *charge) validate(first bool) error {
 	if c.costly && c.costBy != nil {
 		errs = append(errs, errors.New(what+"Cost and CostBy; give one of them"))
 	}
-	if c.rule == nil || empty(c.rule) {
+	if empty {
 		return errors.Join(errs...)
 	}
 	if capacity := c.rule.Capacity(); capacity > 0 && c.cost > capacity {
@@ -50,9 +51,6 @@ func (c *charge) validate(first bool) error {
 	}
 	return errors.Join(errs...)
 }
-
-// empty says whether a rule is one for a flag that nobody has set.
-func empty(rule *bucket.Rule) bool { return rule != nil && rule.Name() == "" }
 
 func concurrent(rule *bucket.Rule) bool {
 	_, ok := rule.Concurrent()

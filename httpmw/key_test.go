@@ -150,10 +150,10 @@ type (
 	contextKey struct{}
 	userID     int64
 	tenant     string
-	user       struct{ name string }
+	caller       struct{ name string }
 )
 
-func (u *user) String() string { return u.name }
+func (u *caller) String() string { return u.name }
 
 func TestContextValue(t *testing.T) {
 	key := httpmw.ContextValue(contextKey{})
@@ -164,15 +164,15 @@ func TestContextValue(t *testing.T) {
 		value any
 		want  string
 	}{
-		{"alice", "alice"}, {tenant("Acme"), "Acme"}, {userID(-7), "-7"}, {7, "7"}, {0, "0"}, {uint8(255), "255"}, {&user{"bob"}, "bob"},
+		{"alice", "alice"}, {tenant("Acme"), "Acme"}, {userID(-7), "-7"}, {7, "7"}, {0, "0"}, {uint8(255), "255"}, {&caller{"bob"}, "bob"},
 	} {
 		isKey(t, key, ask(c.value), c.want)
 	}
 	noKey(t, key, new(http.Request), "contextKey")
-	for _, v := range []any{nil, "", tenant(""), &user{}, (*user)(nil), (*int)(nil)} {
+	for _, v := range []any{nil, "", tenant(""), &caller{}, (*caller)(nil), (*int)(nil)} {
 		noKey(t, key, ask(v), "contextKey missing")
 	}
-	for _, v := range []any{user{"secret"}, []string{"secret"}, 1.5, new(int), true} {
+	for _, v := range []any{caller{"secret"}, []string{"secret"}, 1.5, new(int), true} {
 		noKey(t, key, ask(v), "put a string")
 	}
 }

@@ -46,9 +46,9 @@ func (m *middleware) refund(ctx context.Context, parts []part) {
 	}
 }
 
-// credited is what d would say if so many tokens hadn't been taken. It is about the
-// limit that d names, and of a sliding window that isn't whole it may say later
-// than it is, as when the tokens there were taken can't be told here.
+// credited is what d would say if so many tokens hadn't been taken, as far as that
+// can be told here: a sliding window may be whole sooner. It is about the limit that
+// d names.
 func credited(d bucket.Decision, tokens int64) bucket.Decision {
 	capacity := d.Limit.Capacity()
 	d.Receipt = bucket.Receipt{}

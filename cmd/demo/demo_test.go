@@ -84,7 +84,7 @@ func testOneLimit(t *testing.T, d *demo) {
 // so busy that somebody else had to decide gets another chance.
 func testCrowd(t *testing.T, d *demo) {
 	c := newClient(t, "")
-	const limit, tries = 100, 3
+	const limit, tries = 100, 10
 	for try := 1; ; try++ {
 		key := fmt.Sprint("bob", try)
 		ok, refused, degraded := crowd(c, fmt.Sprintf("%s/try?limit=%d/hour&key=%s", d.balancer.url(), limit, key))

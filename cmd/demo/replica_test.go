@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 
@@ -33,7 +34,8 @@ func TestLinger(t *testing.T) {
 	want(t, c.get(url+"/try?limit=1/hour"), 200)
 	want(t, c.get(url+"/try?limit=1/hour"), 429)
 	enough()
-	if err := <-closed; err != nil {
+	// Of the last request's connection the server may not yet know that it is idle.
+	if err := <-closed; err != nil && !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
