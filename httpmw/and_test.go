@@ -38,7 +38,7 @@ func TestAnd(t *testing.T) {
 		// bob is refused, and his new address as it was.
 		{"bob", "b", 429, [2]int64{0, 3}, `"2 per 1 minute";r=0;t=30, "3 per 1 minute";r=3;t=0`, "30"},
 		// Both refuse: the longer wait counts.
-		{"bob", "a", 429, [2]int64{0, 0}, `"3 per 1 minute";r=0;t=20, "2 per 1 minute";r=0;t=30`, "30"},
+		{"bob", "a", 429, [2]int64{0, 0}, `"2 per 1 minute";r=0;t=30, "3 per 1 minute";r=0;t=20`, "30"},
 	} {
 		w := send(h, "GET", "/", "X-User", x.user, "X-Address", x.address)
 		left := [2]int64{m.left(byUser, x.user), m.left(byAddress, x.address)}
