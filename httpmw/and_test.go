@@ -15,15 +15,15 @@ import (
 )
 
 var (
-	user    = httpmw.Header("X-User")
-	address = httpmw.Header("X-Address")
+	theUser    = httpmw.Header("X-User")
+	theAddress = httpmw.Header("X-Address")
 )
 
 func TestAnd(t *testing.T) {
 	byUser := bucket.MustRule("user", "2/minute")
 	byAddress := bucket.MustRule("address", "3/minute")
 	m := newMemory()
-	h := mustLimit(t, m, byUser, user, httpmw.And(byAddress, address))(silent())
+	h := mustLimit(t, m, byUser, theUser, httpmw.And(byAddress, theAddress))(silent())
 	for i, x := range []struct {
 		user, address string
 		status        int
@@ -38,7 +38,7 @@ func TestAnd(t *testing.T) {
 		// bob is refused, and his new address as it was.
 		{"bob", "b", 429, [2]int64{0, 3}, `"2 per 1 minute";r=0;t=30, "3 per 1 minute";r=3;t=0`, "30"},
 		// Both refuse: the longer wait counts.
-		{"bob", "a", 429, [2]int64{0, 0}, `"3 per 1 minute";r=0;t=20, "2 per 1 minute";r=0;t=30`, "30"},
+		{"bob", "a", 429, [2]int64{0, 0}, `"2 per 1 minute";r=0;t=30, "3 per 1 minute";r=0;t=20`, "30"},
 	} {
 		w := send(h, "GET", "/", "X-User", x.user, "X-Address", x.address)
 		left := [2]int64{m.left(byUser, x.user), m.left(byAddress, x.address)}
@@ -169,7 +169,7 @@ func (takeFails) Take(context.Context, *bucket.Rule, string, int64) (bucket.Deci
 func TestAndChargeIf(t *testing.T) {
 	byUser, byAddress := bucket.MustRule("user", "2/minute"), bucket.MustRule("address", "3/minute")
 	m := newMemory()
-	h := mustLimit(t, m, byUser, user, httpmw.And(byAddress, address), httpmw.ChargeIf(failed))(login)
+	h := mustLimit(t, m, byUser, theUser, httpmw.And(byAddress, theAddress), httpmw.ChargeIf(failed))(login)
 	for i, x := range []struct {
 		password string
 		status   int

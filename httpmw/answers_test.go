@@ -244,7 +244,7 @@ func TestMessage(t *testing.T) {
 			t.Errorf("%s: got %d %s, want %s", text, w.Code, got, want)
 		}
 	}
-	h := mustLimit(t, newMemory(), bucket.MustRule("rule", "1/minute"), user, httpmw.Answer(httpmw.Answers{Message: message}))(silent())
+	h := mustLimit(t, newMemory(), bucket.MustRule("rule", "1/minute"), theUser, httpmw.Answer(httpmw.Answers{Message: message}))(silent())
 	if w := call(h, "GET", "/"); w.Code != 400 || !strings.Contains(w.Body.String(), `"detail":"/: 400, 0s, false, false"`) {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}

@@ -91,11 +91,8 @@ func (m *middleware) parts(space []part, r *http.Request) ([]part, error) {
 
 // of says under which key r is charged, and how much.
 func (c *charge) of(p *part, r *http.Request) (err error) {
-	if p.Key, err = c.key(r); err != nil {
+	if p.Key, err = keyOf(c.key, r); err != nil {
 		return err
-	}
-	if p.Key == "" {
-		return errEmptyKey
 	}
 	if p.tokens = c.cost; c.costBy == nil {
 		return nil
@@ -108,8 +105,6 @@ func (c *charge) of(p *part, r *http.Request) (err error) {
 	}
 	return nil
 }
-
-var errEmptyKey = errors.New("httpmw: the key is empty")
 
 // costError is an error of a CostFunc.
 type costError struct{ error }

@@ -16,7 +16,7 @@ func TestFromContext(t *testing.T) {
 	outer, inner, third := bucket.MustRule("outer", "10/minute"), bucket.MustRule("inner", "2/minute"), bucket.MustRule("third", "5 concurrent")
 	var inside []httpmw.Decided
 	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { inside = httpmw.FromContext(r.Context()) })
-	h := mustLimit(t, m, outer, user)(mustLimit(t, m, inner, everybody, httpmw.And(third, user))(handler))
+	h := mustLimit(t, m, outer, theUser)(mustLimit(t, m, inner, everybody, httpmw.And(third, theUser))(handler))
 	var outside []httpmw.Decided
 	logged := httpmw.Record(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if got := httpmw.FromContext(r.Context()); got != nil {

@@ -8,7 +8,8 @@
 // with its one method), by which rule, and what a request is counted under. The
 // last has no default, because there is none that is safe everywhere: behind a
 // proxy the peer's address is the proxy's, and a header that the client can
-// write is no identity. See [ClientIP] and [Header].
+// write is no identity. See [ClientIP], [Header], and [All] and [FirstOf], which put
+// key functions together.
 //
 // A request that may pass reaches the handler, and its response tells the client
 // where it stands:
@@ -52,7 +53,7 @@
 // passed. A rule that is bucket.Off sets no headers, since nothing is limited.
 //
 // A request without a key gets 400: it is neither let through nor lumped together
-// with others. If no decision can be made, which with a cluster.Node is so only
+// with others, unless by [FirstOf]. If no decision can be made, which with a cluster.Node is so only
 // after its Close, when the request's context has ended, or under the failure
 // policy Deny when the owner of the key is silent, the answer is 503.
 //
@@ -80,10 +81,10 @@
 // Each of its features, and an example or test of what it is here:
 //
 //	Limiter(key_func)           New(node, rule, key)                         ExampleNew
-//	default_limits              around each handler, the route in the key    Example_defaultsPerRoute
+//	default_limits              around each handler, All(Route(), key)       Example_defaultsPerRoute
 //	application_limits          around the mux                               Example_global
 //	meta_limits                 "penalty 2/hour" in the rule                 TestPenalty
-//	*_per_method                the method in the key                        Example_perMethod
+//	*_per_method                All(Method(), key)                           Example_perMethod
 //	methods=[...]               around "PUT /item"                           Example_perMethod
 //	*_exempt_when               SkipIf, or for one of several ErrExempt      TestTrapExemptFromOne
 //	*_deduct_when               ChargeIf                                     ExampleChargeIf
@@ -94,9 +95,9 @@
 //	override_defaults           only the own limit around the handler        Example_ownLimitOfARoute
 //	override_defaults=False     both                                         Example_ownLimitOfARoute
 //	exempt                      no limit around it, SkipIf(Matches(...))     ExampleMatches
-//	request_filter              SkipIf                                       ExampleSkipIf
+//	request_filter              SkipIf, by address with Address.In           ExampleSkipIf
 //	static files, 404           by choice: Matches(mux, "/static/", "")      ExampleMatches
-//	an empty key                400                                          TestNoKey
+//	an empty key                400, or FirstOf                              TestNoKey
 //	blueprints                  a mux of its own                             ExampleMatches
 //	a callable limit            RuleBy                                       ExampleRuleBy
 //	several limits              "5/second; 100/hour", And                    TestTrapRefusedYetCharged

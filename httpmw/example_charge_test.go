@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 
 	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/httpmw"
@@ -113,13 +114,28 @@ func ExampleChargeIf() {
 }
 
 func ExampleSkipIf() {
-	staff := func(r *http.Request) bool { return r.Header.Get("X-Staff") == "yes" } // which a layer before has checked
-	limit := must(httpmw.New(newMemory(), bucket.MustRule("api", "0/minute"), httpmw.ClientIP(), httpmw.SkipIf(staff)))
+	// What comes from the office isn't limited, and neither is what probes health.
+	client, err := httpmw.NewAddress(httpmw.AddressConfig{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	limit := must(httpmw.New(newMemory(), bucket.MustRule("api", "0/minute"), client.Key,
+		httpmw.SkipIf(client.In(netip.MustParsePrefix("198.51.100.0/24"))),
+		httpmw.SkipIf(func(r *http.Request) bool { return r.URL.Path == "/health" })))
 
-	fmt.Println(send(limit(page), "GET", "/", "X-Staff", "yes").Code)
-	fmt.Println(send(limit(page), "GET", "/").Code)
+	for _, from := range []string{"198.51.100.9:4711", "203.0.113.7:4711"} {
+		for _, path := range []string{"/", "/health"} {
+			r, w := httptest.NewRequest("GET", path, nil), httptest.NewRecorder()
+			r.RemoteAddr = from
+			limit(page).ServeHTTP(w, r)
+			fmt.Println(from, path, w.Code)
+		}
+	}
 
 	// Output:
-	// 200
-	// 429
+	// 198.51.100.9:4711 / 200
+	// 198.51.100.9:4711 /health 200
+	// 203.0.113.7:4711 / 429
+	// 203.0.113.7:4711 /health 200
 }

@@ -31,14 +31,6 @@ func must(limit func(http.Handler) http.Handler, err error) func(http.Handler) h
 	return limit
 }
 
-// perRoute counts each route of a mux by itself.
-func perRoute(key httpmw.KeyFunc) httpmw.KeyFunc {
-	return func(r *http.Request) (string, error) {
-		k, err := key(r)
-		return r.Pattern + " " + k, err
-	}
-}
-
 // A limit around a mux is shared by all its routes, and those that it hasn't got:
 // a limit of the whole application.
 func Example_global() {
@@ -59,7 +51,7 @@ func Example_global() {
 // A default for all routes, each counted by itself: one limit, around each handler,
 // whose key has the route in it.
 func Example_defaultsPerRoute() {
-	limit := must(httpmw.New(newMemory(), bucket.MustRule("default", "1/minute"), perRoute(httpmw.ClientIP())))
+	limit := must(httpmw.New(newMemory(), bucket.MustRule("default", "1/minute"), httpmw.All(httpmw.Route(), httpmw.ClientIP())))
 	mux := http.NewServeMux()
 	handle := func(pattern string, h http.Handler) { mux.Handle(pattern, limit(h)) }
 	handle("/a", page)
@@ -96,7 +88,7 @@ func Example_sharedByRoutes() {
 // place of the group's, beside it, or none.
 func Example_ownLimitOfARoute() {
 	node := newMemory()
-	group := must(httpmw.New(node, bucket.MustRule("group", "2/minute"), perRoute(httpmw.ClientIP())))
+	group := must(httpmw.New(node, bucket.MustRule("group", "2/minute"), httpmw.All(httpmw.Route(), httpmw.ClientIP())))
 	export := must(httpmw.New(node, bucket.MustRule("export", "1/minute"), httpmw.ClientIP()))
 	mux := http.NewServeMux()
 	mux.Handle("/list", group(page))
@@ -145,12 +137,8 @@ func ExampleMatches() {
 // patterns and limits of their own.
 func Example_perMethod() {
 	node := newMemory()
-	client := httpmw.ClientIP()
-	each := must(httpmw.New(node, bucket.MustRule("each", "1/minute"), func(r *http.Request) (string, error) {
-		key, err := client(r)
-		return r.Method + " " + key, err
-	}))
-	writes := must(httpmw.New(node, bucket.MustRule("writes", "1/hour"), client))
+	each := must(httpmw.New(node, bucket.MustRule("each", "1/minute"), httpmw.All(httpmw.Method(), httpmw.ClientIP())))
+	writes := must(httpmw.New(node, bucket.MustRule("writes", "1/hour"), httpmw.ClientIP()))
 	mux := http.NewServeMux()
 	mux.Handle("/each", each(page))
 	mux.Handle("GET /item", page)

@@ -150,7 +150,7 @@ type (
 	contextKey struct{}
 	userID     int64
 	tenant     string
-	caller       struct{ name string }
+	caller     struct{ name string }
 )
 
 func (u *caller) String() string { return u.name }

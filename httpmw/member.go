@@ -2,6 +2,7 @@ package httpmw
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -78,8 +79,8 @@ func endOfItem(s string) int {
 	return len(s)
 }
 
-// withPolicies is the list of others with the policies of one more rule, where
-// those of the same names are not in it already.
+// withPolicies is the list of others with the policies of one more rule, which
+// take the place of those of the same names.
 func withPolicies(others []string, policies string) string {
 	if len(others) == 1 && others[0] == policies {
 		return policies
@@ -89,13 +90,14 @@ func withPolicies(others []string, policies string) string {
 		return policies
 	}
 	ours, _ := members([]string{policies})
-	var texts []string
-	for _, m := range list {
-		if indexOf(ours, m.name) < 0 {
-			texts = append(texts, m.text)
+	for _, m := range ours {
+		if i := indexOf(list, m.name); i >= 0 {
+			list[i] = m
+		} else {
+			list = append(list, m)
 		}
 	}
-	return strings.Join(append(texts, policies), ", ")
+	return texts(list)
 }
 
 // withLimits is the list of others with one more limit, that which has the least
@@ -116,15 +118,15 @@ func withLimits(others []string, ours member, refused bool) string {
 	for !refused && place < len(list) && list[place].left <= ours.left {
 		place++
 	}
-	texts := make([]string, 0, len(list)+1)
-	for _, m := range list[:place] {
-		texts = append(texts, m.text)
+	return texts(slices.Insert(list, place, ours))
+}
+
+func texts(list []member) string {
+	all := make([]string, len(list))
+	for i, m := range list {
+		all[i] = m.text
 	}
-	texts = append(texts, ours.text)
-	for _, m := range list[place:] {
-		texts = append(texts, m.text)
-	}
-	return strings.Join(texts, ", ")
+	return strings.Join(all, ", ")
 }
 
 func indexOf(list []member, name string) int {

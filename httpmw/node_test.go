@@ -34,7 +34,7 @@ func TestOverANode(t *testing.T) {
 		time.Sleep(time.Second) // a charge of the first nanosecond is no later than the start, and so not refunded
 		byUser, byAddress, slots := bucket.MustRule("user", "3/minute"), bucket.MustRule("address", "5/minute"), bucket.MustRule("slots", "20 concurrent")
 		var guesses atomic.Int64
-		h := mustLimit(t, node, byUser, user, httpmw.And(byAddress, address), httpmw.And(slots, everybody), httpmw.ChargeIf(failed))(
+		h := mustLimit(t, node, byUser, theUser, httpmw.And(byAddress, theAddress), httpmw.And(slots, everybody), httpmw.ChargeIf(failed))(
 			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.Header.Get("Password") == "wrong" {
 					guesses.Add(1)

@@ -113,8 +113,12 @@ func SkipIf(skip func(*http.Request) bool) Option {
 // serve a request by one of these patterns, written as they were registered. The
 // pattern "" stands for all that the mux has no handler for, so 404 and 405.
 // With it a limit around a mux can leave out routes that have one of their own.
-// Of a pattern that isn't registered it can't know; that matches nothing.
+// Of a pattern that isn't registered it can't know; that matches nothing. Matches
+// panics if mux is nil.
 func Matches(mux *http.ServeMux, patterns ...string) func(*http.Request) bool {
+	if mux == nil {
+		panic("httpmw: Matches needs a mux")
+	}
 	patterns = slices.Clone(patterns)
 	return func(r *http.Request) bool {
 		_, pattern := mux.Handler(r)

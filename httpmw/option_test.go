@@ -163,6 +163,15 @@ func TestMatches(t *testing.T) {
 	}
 }
 
+func TestMatchesNeedsAMux(t *testing.T) {
+	defer func() {
+		if got := recover(); got == nil {
+			t.Error("there is nothing to match with")
+		}
+	}()
+	httpmw.Matches(nil, "/")
+}
+
 // bare is a Limiter with one method.
 type bare struct{}
 

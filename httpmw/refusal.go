@@ -40,14 +40,9 @@ func (f Refusal) Penalized() bool {
 	return slices.Contains(rule.Penalties(), l) && !slices.Contains(rule.Limits(), l)
 }
 
-// refusalBy is that by these decisions, at least one, which it sorts. It is the
-// client's fault if any of them is.
+// refusalBy is that by these decisions, at least one, the longest wait first. It is
+// the client's fault if any of them is.
 func refusalBy(by []Decided) Refusal {
-	if len(by) > 1 {
-		slices.SortStableFunc(by, func(a, b Decided) int {
-			return cmp.Compare(b.Decision.RetryAfter, a.Decision.RetryAfter)
-		})
-	}
 	why := Refusal{Status: http.StatusServiceUnavailable, By: by}
 	for i := range by {
 		if !by[i].Decision.Degraded || by[i].Rule.FailurePolicy() != bucket.Deny {
@@ -57,12 +52,16 @@ func refusalBy(by []Decided) Refusal {
 	return why
 }
 
-// refuse answers a request that one of the parts has refused.
+// refuse answers a request that one of the parts has refused. Their order changes.
 func (m *middleware) refuse(w http.ResponseWriter, r *http.Request, parts []part) {
-	tell(w.Header(), parts)
+	if len(parts) > 1 {
+		tell(w.Header(), parts) // for RateLimit-Policy, whose order stays the same
+		slices.SortStableFunc(parts, byWait)
+	}
+	tell(w.Header(), parts) // and in RateLimit what is told last stands first
 	var space [1]Decided
 	by := space[:0]
-	for i := range parts {
+	for i := range slices.Backward(parts) {
 		if p := &parts[i]; p.asked && !p.Decision.Allowed {
 			by = append(by, p.Decided)
 		}
@@ -72,6 +71,18 @@ func (m *middleware) refuse(w http.ResponseWriter, r *http.Request, parts []part
 		return
 	}
 	problemOf(refusalBy(by)).write(w, r, m.answers.form(r)) // which keeps by off the heap
+}
+
+// byWait orders parts by what a refusal means: nothing of what has passed, and
+// then the time until it can.
+func byWait(a, b part) int {
+	refused := func(p *part) int {
+		if p.asked && !p.Decision.Allowed {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(refused(&a), refused(&b)), cmp.Compare(a.Decision.RetryAfter, b.Decision.RetryAfter))
 }
 
 // custom says whether the user has a say in the answers.

@@ -173,7 +173,7 @@ func TestStackedInOlderForms(t *testing.T) {
 	m := newMemory()
 	a := httpmw.Answers{Draft: httpmw.Draft7, X: httpmw.XRateLimit()}
 	wide := mustLimit(t, m, bucket.MustRule("wide", "3/minute"), everybody, httpmw.Answer(a))
-	narrow := mustLimit(t, m, bucket.MustRule("narrow", "5/minute; 7/hour"), user, httpmw.Answer(a))
+	narrow := mustLimit(t, m, bucket.MustRule("narrow", "5/minute; 7/hour"), theUser, httpmw.Answer(a))
 	for i, x := range []struct {
 		user   string
 		status int

@@ -168,7 +168,7 @@ func TestTrapPenaltyOfACost(t *testing.T) {
 func TestTrapTwoLimiters(t *testing.T) {
 	m := newMemory()
 	first, second := bucket.MustRule("first", "5/minute"), bucket.MustRule("second", "1/minute")
-	h := mustLimit(t, m, first, user, httpmw.And(second, everybody))(silent())
+	h := mustLimit(t, m, first, theUser, httpmw.And(second, everybody))(silent())
 	for _, status := range []int{200, 429, 429} {
 		if w := send(h, "GET", "/", "X-User", "alice"); w.Code != status {
 			t.Errorf("got %d, want %d", w.Code, status)
