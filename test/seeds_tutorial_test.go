@@ -39,8 +39,8 @@ func flaskText(_ *http.Request, why httpmw.Refusal) string {
 }
 
 const (
-	posted = `{"message":"This was a POST"}`
-	got    = `{"message":"This was a GET"}`
+	postAnswer = `{"message":"This was a POST"}`
+	getAnswer  = `{"message":"This was a GET"}`
 
 	// tooMany is the page of Flask, to the letter. Not so in the seed, which sends it
 	// to everybody: a client that doesn't ask for HTML gets a problem document (RFC
@@ -57,7 +57,7 @@ func TestSeedTutorial(t *testing.T) {
 			{0, "20 GET /test", 200, "Hello, World!", unlimited},
 
 			// POST and GET share the route's bucket, on whatever replica they arrive.
-			{0, "POST /resource/test", 200, posted, "RateLimit: \"1 per 10 second fixed\";r=0;t=10\nRateLimit-Policy: \"1 per 10 second fixed\";q=1;w=10\nRetry-After:"},
+			{0, "POST /resource/test", 200, postAnswer, "RateLimit: \"1 per 10 second fixed\";r=0;t=10\nRateLimit-Policy: \"1 per 10 second fixed\";q=1;w=10\nRetry-After:"},
 			{400 * time.Millisecond, "GET /resource/test as Accept: text/html", 429, tooMany, "Retry-After: 10\nContent-Type: text/html; charset=utf-8\nCache-Control: no-store"},
 			{500 * time.Millisecond, "GET /resource/test", 429, problem, "Content-Type: application/problem+json"},
 
@@ -65,15 +65,15 @@ func TestSeedTutorial(t *testing.T) {
 			{1500 * time.Millisecond, "5 GET /resource/test as Accept: text/html", 429, tooMany, "Retry-After: 9"},
 
 			// Others aren't affected, whatever address a client makes up.
-			{1500 * time.Millisecond, "GET /resource/test as 203.0.113.2", 200, got, ""},
+			{1500 * time.Millisecond, "GET /resource/test as 203.0.113.2", 200, getAnswer, ""},
 			{1500 * time.Millisecond, "GET /resource/test as X-Forwarded-For: 203.0.113.3", 429, "", ""},
 
 			// Windows are half-open, and refusals have not made them longer. The first
 			// request may have reached the owner of the key a latency late.
 			{9900 * time.Millisecond, "GET /resource/test", 429, "", "Retry-After: 1"},
-			{10*time.Second + latency, "GET /resource/test", 200, got, ""},
+			{10*time.Second + latency, "GET /resource/test", 200, getAnswer, ""},
 			{10*time.Second + latency, "POST /resource/test", 429, "", ""},
-			{21 * time.Second, "POST /resource/test", 200, posted, ""},
+			{21 * time.Second, "POST /resource/test", 200, postAnswer, ""},
 
 			// A route of the group without a limit of its own has the group's for itself.
 			{30 * time.Second, "GET /resource/other", 200, "other", ""},
@@ -89,7 +89,7 @@ func TestSeedTutorialLosesAReplica(t *testing.T) {
 	story(t, func(f *fleet) {
 		s := f.open(tutorial)
 		s.play([]step{
-			{0, "POST /resource/test", 200, posted, ""},
+			{0, "POST /resource/test", 200, postAnswer, ""},
 			{0, "5 GET /resource/test", 429, "", "Retry-After: 10"},
 		})
 		owner := f.replicas[0].Owner(bucket.MustRule("resource", ownLimit), clientAddress)
@@ -105,10 +105,10 @@ func TestSeedTutorialLosesAReplica(t *testing.T) {
 			}
 		}
 		s.play([]step{
-			{30 * time.Second, "GET /resource/test", 200, got, ""},
+			{30 * time.Second, "GET /resource/test", 200, getAnswer, ""},
 			{30 * time.Second, "9 POST /resource/test", 429, "", "Retry-After: 10"},
 			{30 * time.Second, "4 GET /test", 200, "Hello, World!", ""},
-			{41 * time.Second, "POST /resource/test", 200, posted, ""},
+			{41 * time.Second, "POST /resource/test", 200, postAnswer, ""},
 			{41 * time.Second, "3 POST /resource/test", 429, "", ""},
 		})
 	})
