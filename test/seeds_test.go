@@ -30,7 +30,8 @@ const (
 
 // site is an application behind a balancer: the reverse proxy of the standard library,
 // which goes round robin over the replicas. Its hop to them is a call of their
-// handlers, from the balancer's address.
+// handlers, from the balancer's address. What a client says of addresses it passes on,
+// as many do.
 type site struct {
 	*fleet
 	opened   time.Time
@@ -53,6 +54,7 @@ func (f *fleet) open(app func(*replica) http.Handler) *site {
 	s.balancer = &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: "replicas"})
+			r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"] // to which it adds
 			r.SetXForwarded()
 		},
 		Transport: s,

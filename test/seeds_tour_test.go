@@ -145,3 +145,52 @@ func TestSeedTourSeveralLimits(t *testing.T) {
 		step{10 * m, "GET /three", 429, "", "Retry-After: 2999"})
 	story(t, func(f *fleet) { f.open(app).play(steps) })
 }
+
+// The algorithms that the tour names, and operations that cost more than others.
+func TestSeedTourAlgorithms(t *testing.T) {
+	app := func(r *replica) http.Handler {
+		mux := http.NewServeMux()
+		for _, algorithm := range []string{"fixed", "sliding", "log", "token", "leaky"} {
+			limits := "3/minute " + algorithm
+			if algorithm == "token" {
+				limits = "3/minute"
+			}
+			mux.Handle("/"+algorithm, r.limit(algorithm, limits, client())(text("fine")))
+		}
+		mux.Handle("GET /report", r.limit("report", "5/minute fixed", client())(text("read")))
+		mux.Handle("POST /report", r.limit("report", "5/minute fixed", client(), httpmw.Cost(3))(text("made")))
+		return mux
+	}
+	story(t, func(f *fleet) {
+		s := f.open(app)
+		s.play([]step{
+			{0, "3 GET /fixed", 200, "", ""},
+			{0, "GET /fixed", 429, "", "Retry-After: 60"},
+			{0, "3 GET /log", 200, "", ""},
+			{0, "GET /log", 429, "", "Retry-After: 60"},
+			{0, "3 GET /token", 200, "", ""},
+			{0, "GET /token", 429, "", "Retry-After: 20"},
+			{0, "3 GET /sliding", 200, "", ""},
+			{0, "GET /sliding", 429, "", "Retry-After: 60"},
+
+			{0, "POST /report", 200, "made", "RateLimit: \"5 per 1 minute fixed\";r=2;t=60"},
+			{0, "POST /report", 429, "", "Retry-After: 60"},
+			{0, "2 GET /report", 200, "read", ""},
+			{0, "GET /report", 429, "", ""},
+
+			{20500 * time.Millisecond, "GET /token", 200, "", ""},
+			{20500 * time.Millisecond, "GET /fixed", 429, "", ""},
+			{20500 * time.Millisecond, "GET /log", 429, "", ""},
+			{60500 * time.Millisecond, "3 GET /fixed", 200, "", ""},
+			{60500 * time.Millisecond, "3 GET /log", 200, "", ""},
+			{60500 * time.Millisecond, "GET /sliding", 200, "", ""}, // 2.98 of the window before count, in whole tokens
+			{60500 * time.Millisecond, "GET /sliding", 429, "", "Retry-After: 20"},
+			{81 * time.Second, "GET /sliding", 200, "", ""},
+		})
+		began := time.Now()
+		s.play([]step{{0, "3 GET /leaky", 200, "fine", ""}}) // each at its turn
+		if took := time.Since(began).Round(time.Second); took != 40*time.Second {
+			t.Errorf("three requests have leaked in %v", took)
+		}
+	})
+}
