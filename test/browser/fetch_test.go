@@ -8,9 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"github.com/shoal-dev/shoal/httpmw"
@@ -18,8 +16,11 @@ import (
 
 // answer is a response as a script sees it: fields that it may not read are "".
 type answer struct {
-	Status                     int
-	Type, Limit, Policy, Retry string
+	Status int    `json:"status"`
+	Type   string `json:"type"`
+	Limit  string `json:"limit"`
+	Policy string `json:"policy"`
+	Retry  string `json:"retry"`
 }
 
 // A script of another origin reads the fields that tell of limits, comes back when
@@ -84,13 +85,16 @@ func openPage(t *testing.T) page {
 	t.Cleanup(files.Close)
 	opts := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(path),
-		chromedp.NoSandbox, // else it doesn't start for root; all that it opens is ours
-		chromedp.WSURLReadTimeout(5*time.Minute)) // to start may take long on a busy machine
-	allocator, stop := chromedp.NewExecAllocator(t.Context(), opts...)
-	t.Cleanup(stop)
-	ctx, closeTab := chromedp.NewContext(allocator)
-	t.Cleanup(closeTab)
-	if err := chromedp.Run(ctx, chromedp.Navigate(files.URL+"/page.html")); err != nil {
+		chromedp.NoSandbox) // root and containers have none, and all that it opens is ours
+	allocator, stop := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), opts...)
+	ctx, _ := chromedp.NewContext(allocator)
+	t.Cleanup(func() {
+		defer stop()
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Errorf("closing the browser: %v", err)
+		}
+	})
+	if err := chromedp.Do(ctx, chromedp.Navigate(files.URL+"/page.html")); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
 	return page{t, ctx}
@@ -99,9 +103,7 @@ func openPage(t *testing.T) page {
 // buy is the page's buy.
 func (p page) buy(a *api, path string) []answer {
 	p.t.Helper()
-	var answers []answer
-	err := chromedp.Run(p.ctx, chromedp.Evaluate(fmt.Sprintf("buy(%q, %q)", a.url, path), &answers,
-		func(e *runtime.EvaluateParams) *runtime.EvaluateParams { return e.WithAwaitPromise(true) }))
+	answers, err := chromedp.Run(p.ctx, chromedp.Evaluate[[]answer](fmt.Sprintf("buy(%q, %q)", a.url, path), chromedp.EvalAwaitPromise))
 	if err != nil {
 		p.t.Fatal(err)
 	}

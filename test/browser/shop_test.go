@@ -30,7 +30,7 @@ import (
 )
 
 const (
-	limitName = `"1 per 2 seconds"`
+	limitName = `"1 per 2 second"`
 	policy    = limitName + ";q=1;w=2"
 )
 
