@@ -101,48 +101,50 @@ func TestSeedTourBesideTheDefaults(t *testing.T) {
 }
 
 // The hour's refusals don't cost of the day. A day of a fleet is long even where time
-// is made up, so here a minute stands for an hour.
+// is made up, so here ten seconds stand for an hour.
 func TestSeedTourDay(t *testing.T) {
 	app := func(r *replica) http.Handler {
-		return r.limit("default", "day = 200 per 24 minutes fixed; hour = 50/minute fixed", client())(text("plain"))
+		return r.limit("default", "day = 200 per 240 seconds fixed; hour = 50 per 10 seconds fixed", client())(text("plain"))
 	}
-	const m = time.Minute + time.Second
+	const hour = 10*time.Second + 100*time.Millisecond
 	var steps []step
-	for hour := range time.Duration(4) {
-		steps = append(steps,
-			step{hour * m, "50 GET /plain", 200, "plain", ""},
-			step{hour * m, "30 GET /plain", 429, "", "Retry-After: 60"})
+	for n := range time.Duration(4) {
+		steps = append(steps, step{n * hour, "50 GET /plain", 200, "plain", ""})
+		if n < 3 {
+			steps = append(steps, step{n * hour, "30 GET /plain", 429, "", "RateLimit: \"hour\";r=0;t=10\nRetry-After: 10"})
+		}
 	}
-	steps[7].headers = "" // the hour refuses and so does the day
-	steps = append(steps, step{4*m + time.Second/2, "3 GET /plain", 429, "", "RateLimit: \"day\";r=0;t=1196\nRetry-After: 1196"})
+	steps = append(steps, step{4 * hour, "3 GET /plain", 429, "", "RateLimit: \"day\";r=0;t=200\nRetry-After: 200"})
 	story(t, func(f *fleet) { f.open(app).play(steps) })
 }
 
-// Several limits, in one rule or each in one of its own, are the same.
+// Several limits, in one rule or each in one of its own, are the same. Here a second
+// stands for a minute, a minute for an hour and 24 of them for a day.
 func TestSeedTourSeveralLimits(t *testing.T) {
+	const day, hour, minute = "100 per 24 minutes fixed", "10/minute fixed", "1/second fixed"
 	app := func(r *replica) http.Handler {
 		mux := http.NewServeMux()
-		mux.Handle("/one", r.limit("one", "100/day fixed; 10/hour fixed; 1/minute fixed", client())(text("fine")))
-		mux.Handle("/three", r.limit("day", "100/day fixed", client(),
-			httpmw.And(bucket.MustRule("hour", "10/hour fixed"), client()),
-			httpmw.And(bucket.MustRule("minute", "1/minute fixed"), client()))(text("fine")))
+		mux.Handle("/one", r.limit("one", day+"; "+hour+"; "+minute, client())(text("fine")))
+		mux.Handle("/three", r.limit("day", day, client(),
+			httpmw.And(bucket.MustRule("hour", hour), client()),
+			httpmw.And(bucket.MustRule("minute", minute), client()))(text("fine")))
 		return mux
 	}
-	const m = time.Minute + 150*time.Millisecond
+	const later = time.Second + 50*time.Millisecond
 	var steps []step
 	for _, path := range []string{"/one", "/three"} {
 		steps = append(steps,
 			step{0, "GET " + path, 200, "fine", ""},
-			step{0, "2 GET " + path, 429, "", "Retry-After: 60"})
+			step{0, "2 GET " + path, 429, "", "Retry-After: 1"})
 	}
-	for minute := time.Duration(1); minute < 10; minute++ {
+	for n := time.Duration(1); n < 10; n++ {
 		steps = append(steps,
-			step{minute * m, "GET /one", 200, "fine", ""},
-			step{minute * m, "GET /three", 200, "fine", ""})
+			step{n * later, "GET /one", 200, "fine", ""},
+			step{n * later, "GET /three", 200, "fine", ""})
 	}
 	steps = append(steps,
-		step{10 * m, "GET /one", 429, "", "Retry-After: 2999"},
-		step{10 * m, "GET /three", 429, "", "Retry-After: 2999"})
+		step{10 * later, "GET /one", 429, "", "Retry-After: 50"},
+		step{10 * later, "GET /three", 429, "", "Retry-After: 50"})
 	story(t, func(f *fleet) { f.open(app).play(steps) })
 }
 
@@ -152,8 +154,11 @@ func TestSeedTourAlgorithms(t *testing.T) {
 		mux := http.NewServeMux()
 		for _, algorithm := range []string{"fixed", "sliding", "log", "token", "leaky"} {
 			limits := "3/minute " + algorithm
-			if algorithm == "token" {
+			switch algorithm {
+			case "token":
 				limits = "3/minute"
+			case "leaky":
+				limits = "3 per 6 seconds leaky"
 			}
 			mux.Handle("/"+algorithm, r.limit(algorithm, limits, client())(text("fine")))
 		}
@@ -189,7 +194,7 @@ func TestSeedTourAlgorithms(t *testing.T) {
 		})
 		began := time.Now()
 		s.play([]step{{0, "3 GET /leaky", 200, "fine", ""}}) // each at its turn
-		if took := time.Since(began).Round(time.Second); took != 40*time.Second {
+		if took := time.Since(began).Round(time.Second); took != 4*time.Second {
 			t.Errorf("three requests have leaked in %v", took)
 		}
 	})
