@@ -9,7 +9,8 @@
 // only failures, and none.
 //
 // The client is HashiCorp's retryablehttp, which must come back when Retry-After says
-// so, and then be served. Its time is simulated, and the network is a function call.
+// so, and then be served. Its time is simulated, and the network is a function call. A
+// reader of structured fields, dunglas/httpsfv, is given the headers.
 package web
 
 import (
