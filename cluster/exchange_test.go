@@ -47,7 +47,7 @@ func TestAReplicaThatStoodStill(t *testing.T) {
 		if answer := (answering{a}).Decide(h, a.now()); !answer.NotHeld {
 			t.Errorf("answers at once: %+v", answer)
 		}
-		eventually(t, time.Second, "it decides again", func() bool { return a.parts.holds(partition(h)) && a.Metrics().Handoff.Fenced == 1 })
+		eventually(t, time.Second, "it decides again", func() bool { return a.Metrics().Handoff.Fenced == 1 && a.parts.holds(partition(h)) })
 		if v, ok := a.decide(h, a.now()); !ok || v.Remaining != 3 {
 			t.Errorf("%+v, %v", v, ok)
 		}
