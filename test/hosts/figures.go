@@ -64,8 +64,9 @@ func (r row) String() string {
 	return fmt.Sprintf("%s; admitted while the machine stood still: %d", strings.Join(parts, "; "), r.excused)
 }
 
-// travel is for how long a bucket may have been on its way altogether.
-const travel = 40 * time.Millisecond
+// travel is for how long a bucket may have been on its way altogether: in a rolling
+// restart of five it moves up to ten times, and each time with its batch.
+const travel = 200 * time.Millisecond
 
 // bound is how much of one key may be over-admitted.
 type bound func(calls []call, l limit) int64
