@@ -140,3 +140,19 @@ func TestAnOrphanThatMayHaveBeenDebited(t *testing.T) {
 		t.Error("doubtful where the token isn't")
 	}
 }
+
+// Tokens that come by the hundred wake a hit that waits for another as often, and it
+// goes on waiting.
+func TestPausesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := start(t, Config{})
+		s := search{node: n, pause: tokenPause}
+		for range 200 {
+			began := time.Now()
+			s.wait(n.now() + int64(time.Second))
+			if d := time.Since(began); d < tokenPause || d > maxPause {
+				t.Fatalf("a pause of %v", d)
+			}
+		}
+	})
+}

@@ -13,6 +13,7 @@ const (
 	// tokenPause is how long a hit waits at first before it asks again for a token
 	// that is on its way to another: about as long as one takes.
 	tokenPause = 2 * time.Millisecond
+	maxPause   = 16 * time.Millisecond
 	// maxHints is how many hints a hit follows in a row.
 	maxHints = 2
 )
@@ -126,11 +127,12 @@ func (s *search) follow(hint handoff.Boot, until int64) {
 }
 
 // wait waits until a token has come here, or for a pause, each twice as long as the
-// last. Then the search begins anew.
+// last. Then the search begins anew. The pauses have a bound, as tokens may come by the
+// hundred while a hit waits for one of them.
 func (s *search) wait(until int64) {
 	n := s.node
 	n.await(min(until, n.now()+int64(s.pause)))
-	s.target, s.pause = n.holder(n.view.Load(), s.partition), 2*s.pause
+	s.target, s.pause = n.holder(n.view.Load(), s.partition), min(2*s.pause, maxPause)
 }
 
 // relayToNewcomer sends a hit by way of m, who says that a boot has the token of whom
