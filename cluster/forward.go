@@ -39,6 +39,10 @@ func (n *Node) forward(h transport.Hit, now, expire int64) bucket.Verdict {
 		until = now + (expire-now)/2
 	}
 	verdict, sent, ok := n.askHolder(h, now, until)
+	if !ok && sent.number == 0 {
+		n.hot.takeBack(&h)
+	}
+	h.Refused = 0
 	if !ok && !sent.lost {
 		verdict, ok = n.askOthers(h, sent, expire)
 	}
@@ -97,6 +101,7 @@ func (n *Node) askHolder(h transport.Hit, now, until int64) (bucket.Verdict, sen
 		}
 		if !answer.NotHeld {
 			n.found(s.partition, s.target)
+			n.hot.hear(&h, &answer, now, n.now())
 			return answer.Verdict, sentHit{}, true
 		}
 		verdict, came := n.relayToNewcomer(s.target, handoff.Boot(answer.Hint), h, until)

@@ -21,6 +21,8 @@ type Metrics struct {
 	// Relayed counts hits of its callers that reached their holder by way of
 	// another replica.
 	Relayed int64
+	// Decisions counts those of Take.
+	Decisions DecisionMetrics
 	// Handoff says how the partitions fare.
 	Handoff HandoffMetrics
 }
@@ -62,6 +64,7 @@ func (n *Node) Metrics() Metrics {
 		ByStandby: n.counters.byStandby.Load(),
 		ByPolicy:  n.counters.byPolicy.Load(),
 		Relayed:   n.counters.relayed.Load(),
+		Decisions: n.decisions.sum(),
 		Handoff:   n.parts.metrics(),
 	}
 	m.Handoff.Uncopied = n.parts.uncopied(v)

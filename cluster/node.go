@@ -92,7 +92,10 @@ type Node struct {
 	lines    lines // of Wait
 	lost     unreached
 	counters counters
-	scale    atomic.Int32 // by how much limits are divided here; 0 and 1: not
+
+	hot       *hotKeys
+	decisions tally
+	scale     atomic.Int32 // by how much limits are divided here; 0 and 1: not
 }
 
 // Start makes a node and begins to look for the others; it doesn't wait until
@@ -125,6 +128,8 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		inflight: newInflight(),
 		slotsDue: make(chan struct{}, 1),
 		cancel:   cancel,
+
+		hot: newHotKeys(),
 	}
 	if err := n.open(background); err != nil {
 		cancel()
@@ -137,6 +142,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		n.wg.Go(func() { n.reconcile(background) })
 		n.wg.Go(func() { n.exchange(background) })
 		n.wg.Go(func() { n.replicate(background) })
+		n.wg.Go(func() { n.keepHot(background) })
 	}
 	return n, nil
 }

@@ -19,6 +19,9 @@ func (n *Node) Peek(ctx context.Context, rule *bucket.Rule, key string, tokens i
 // that held isn't 0.
 func (n *Node) take(h transport.Hit, now int64) (bucket.Verdict, bool) {
 	held, scale := &n.parts.held[partition(h)], int(n.scale.Load())
+	if h.Refused > 0 {
+		n.store.Penalize(held, h.Rule, h.Digest, h.Refused, now)
+	}
 	if h.Peek {
 		return n.store.PeekHeld(held, h.Rule, h.Digest, h.Tokens, now, scale)
 	}

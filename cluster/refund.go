@@ -34,6 +34,7 @@ func (n *Node) Refund(ctx context.Context, rule *bucket.Rule, key string, r buck
 	if n.shares.RefundShare(rule, d, r, now, len(n.view.Load().members)) {
 		return nil // it was a share
 	}
+	defer n.hot.refund(d, rule)
 	return n.refund(ctx, rule, d, r, now)
 }
 

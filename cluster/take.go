@@ -46,12 +46,24 @@ func (n *Node) ask(ctx context.Context, rule *bucket.Rule, key string, tokens in
 	if rule.Mode() == bucket.Off {
 		return rule.Decision(bucket.Verdict{}), nil
 	}
-	now := n.now()
 	hit := transport.Hit{Digest: n.store.Digest(rule, key), Rule: rule, Tokens: tokens, Peek: peek}
-	if verdict, ok := n.decide(hit, now); ok {
-		return rule.Decision(verdict), nil
+	verdict, by := n.route(ctx, hit, n.now())
+	if !peek {
+		n.count(rule, &verdict, by)
 	}
-	return rule.Decision(n.forward(hit, now, n.expiry(ctx, now))), nil
+	return rule.Decision(verdict), nil
+}
+
+// route has a hit decided: by what is known of its key here, by the token if that is
+// here, or by whoever has it.
+func (n *Node) route(ctx context.Context, hit transport.Hit, now int64) (verdict bucket.Verdict, by path) {
+	if by, ok := n.hot.decide(&hit, now, &verdict); ok {
+		return verdict, by
+	}
+	if verdict, ok := n.decide(hit, now); ok {
+		return verdict, byToken
+	}
+	return n.forward(hit, now, n.expiry(ctx, now)), byHolder
 }
 
 func (n *Node) check(ctx context.Context, rule *bucket.Rule, tokens int64) error {

@@ -24,6 +24,9 @@ const (
 	// hitTimeout is Config.HitTimeout's default.
 	hitTimeout = 50 * time.Millisecond
 	gossipPort = ":7946"
+
+	// denialCap is how long a refusal may be repeated without asking.
+	denialCap = 500 * time.Millisecond
 )
 
 // fleet is a cluster on a network of its own, in a bubble, where time stands

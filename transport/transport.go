@@ -83,6 +83,9 @@ type Hit struct {
 	Digest bucket.Digest
 	Rule   *bucket.Rule
 	Tokens int64
+	// Refused says how many hits of the key the asker has refused by itself since it
+	// last said so: the penalties of the rule count them before this hit is decided.
+	Refused int64
 	// Peek asks what would be decided, and takes nothing.
 	Peek bool
 	// Orphan says that the hit was sent to another holder of the key's state, which
