@@ -31,7 +31,7 @@ func BenchmarkMiddleware(b *testing.B) {
 		rule := newRule(b, bucket.Limit{Count: 10, Per: time.Second})
 		return newLimit(b, l, rule, httpmw.ClientIP(), httpmw.Answer(a))(bare)
 	}
-	free := always{Allowed: true, Limit: bucket.Limit{Count: 10, Per: time.Second}, Remaining: 9, ResetAfter: time.Second}
+	free := always(bucket.Decision{Allowed: true, Limit: bucket.Limit{Count: 10, Per: time.Second}, Remaining: 9, ResetAfter: time.Second})
 	all := httpmw.Answers{X: httpmw.XRateLimit(), Expose: true}
 	plenty := bucket.Limit{Count: math.MaxInt64, Per: time.Second}
 	proxied := httpmw.ClientIP(netip.MustParsePrefix("192.0.2.0/24"))
