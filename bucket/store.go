@@ -84,7 +84,7 @@ func (s *Store) Take(rule *Rule, key string, n, now int64) (d Decision) {
 	if rule.Mode() != Off {
 		s.take(&v, nil, &hit{rule.terms, rule.plain, rule.print, s.Digest(rule, key), n, now})
 	}
-	rule.word(&d, &v)
+	rule.Word(&d, &v)
 	return d
 }
 
@@ -95,18 +95,16 @@ func (s *Store) TakeDigest(rule *Rule, d Digest, n, now int64) (v Verdict) {
 	return v
 }
 
-// TakeHeld is TakeDigest on the condition that held isn't 0. ok says whether it
-// wasn't. The condition is looked at under the lock that AppendCopy takes as well:
+// TakeHeld is TakeDigest on the condition that held isn't 0, with the verdict written
+// to v, which is zero before. ok says whether it wasn't. The condition is looked at under the lock that AppendCopy takes as well:
 // what is taken is in every copy made after held has become 0. replicas above 1
 // divide the limits, as in TakeShare.
-func (s *Store) TakeHeld(held *atomic.Int64, rule *Rule, d Digest, n, now int64, replicas int) (v Verdict, ok bool) {
+func (s *Store) TakeHeld(v *Verdict, held *atomic.Int64, rule *Rule, d Digest, n, now int64, replicas int) (ok bool) {
 	if replicas > 1 {
 		var space [MaxLimits]term
-		ok = s.take(&v, held, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
-		return v, ok
+		return s.take(v, held, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
 	}
-	ok = s.take(&v, held, &hit{rule.terms, rule.plain, rule.print, d, n, now})
-	return v, ok
+	return s.take(v, held, &hit{rule.terms, rule.plain, rule.print, d, n, now})
 }
 
 // TakeShare is TakeDigest by a limit divided among that many replicas: its
