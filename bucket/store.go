@@ -137,7 +137,13 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 	if held != nil && held.Load() == 0 {
 		return false
 	}
+	s.decide(v, sh, h)
+	return true
+}
 
+// decide writes its verdict to v, which is zero before, and reports whether it
+// charged anything. sh.mu is held.
+func (s *Store) decide(v *Verdict, sh *shard, h *hit) (charged bool) {
 	m := moment{h.now, satAdd(s.epoch, h.now)}
 	var few [2]account // most rules need no more, and clearing more takes its time
 	accounts := few[:min(len(h.terms), len(few))]
@@ -150,7 +156,7 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 	}
 	from, to := settle(v, h.terms, h.plain, accounts, uint64(h.n), m)
 	if h.n == 0 || from == to {
-		return true
+		return false
 	}
 	closed := s.close(accounts[from:to], &sh.table, h.terms[from:to], h.digest, h.now)
 	switch {
@@ -160,7 +166,7 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 	default:
 		*v = Verdict{Degraded: true, RetryAfter: fullRetry}
 	}
-	return true
+	return closed
 }
 
 // Len returns the number of entries: one for each limit of each live key, and
