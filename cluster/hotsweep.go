@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/transport"
 )
 
@@ -60,10 +61,11 @@ func (n *Node) sweepHot(now int64) {
 func (n *Node) report(k *hotKey) {
 	now := n.now()
 	h := transport.Hit{Digest: k.digest, Rule: k.rule, Refused: k.refusals.Swap(0)}
-	if _, ok := n.decide(h, now); ok {
+	var v bucket.Verdict
+	if n.decide(&v, &h, now) {
 		return
 	}
-	if _, sent, ok := n.askHolder(h, now, now+int64(n.config.HitTimeout)-answerTime); !ok && sent.number == 0 {
+	if sent, ok := n.askHolder(&v, &h, now, now+int64(n.config.HitTimeout)-answerTime); !ok && sent.number == 0 {
 		n.hot.takeBack(&h)
 	}
 }

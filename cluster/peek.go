@@ -16,20 +16,21 @@ func (n *Node) Peek(ctx context.Context, rule *bucket.Rule, key string, tokens i
 }
 
 // take takes the hit from the store, or only looks if it is a peek, on the condition
-// that held isn't 0.
-func (n *Node) take(h transport.Hit, now int64) (bucket.Verdict, bool) {
+// that held isn't 0. v is zero before.
+func (n *Node) take(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
 	held, scale := &n.parts.held[partition(h)], int(n.scale.Load())
 	if h.Refused > 0 {
 		n.store.Penalize(held, h.Rule, h.Digest, h.Refused, now)
 	}
 	if h.Peek {
-		return n.store.PeekHeld(held, h.Rule, h.Digest, h.Tokens, now, scale)
+		*v, ok = n.store.PeekHeld(held, h.Rule, h.Digest, h.Tokens, now, scale)
+		return ok
 	}
-	return n.store.TakeHeld(held, h.Rule, h.Digest, h.Tokens, now, scale)
+	return n.store.TakeHeld(v, held, h.Rule, h.Digest, h.Tokens, now, scale)
 }
 
 // takeShare is take without a condition, from a store and by a share of the limits.
-func takeShare(s *bucket.Store, h transport.Hit, now int64, replicas int) bucket.Verdict {
+func takeShare(s *bucket.Store, h *transport.Hit, now int64, replicas int) bucket.Verdict {
 	if h.Peek {
 		return s.PeekShare(h.Rule, h.Digest, h.Tokens, now, replicas)
 	}

@@ -36,34 +36,35 @@ func (n *Node) Take(ctx context.Context, rule *bucket.Rule, key string, tokens i
 	return n.ask(ctx, rule, key, tokens, false)
 }
 
-func (n *Node) ask(ctx context.Context, rule *bucket.Rule, key string, tokens int64, peek bool) (bucket.Decision, error) {
+func (n *Node) ask(ctx context.Context, rule *bucket.Rule, key string, tokens int64, peek bool) (d bucket.Decision, err error) {
 	if err := n.check(ctx, rule, tokens); err != nil {
-		return bucket.Decision{}, err
+		return d, err
 	}
 	if _, concurrent := rule.Concurrent(); concurrent {
-		return bucket.Decision{}, ErrConcurrent
+		return d, ErrConcurrent
 	}
-	if rule.Mode() == bucket.Off {
-		return rule.Decision(bucket.Verdict{}), nil
+	var v bucket.Verdict
+	if rule.Mode() != bucket.Off {
+		hit := transport.Hit{Digest: n.store.Digest(rule, key), Rule: rule, Tokens: tokens, Peek: peek}
+		if by := n.route(ctx, &v, &hit, n.now()); !peek {
+			n.count(rule, &v, by)
+		}
 	}
-	hit := transport.Hit{Digest: n.store.Digest(rule, key), Rule: rule, Tokens: tokens, Peek: peek}
-	verdict, by := n.route(ctx, hit, n.now())
-	if !peek {
-		n.count(rule, &verdict, by)
-	}
-	return rule.Decision(verdict), nil
+	rule.Word(&d, &v)
+	return d, nil
 }
 
 // route has a hit decided: by what is known of its key here, by the token if that is
 // here, or by whoever has it.
-func (n *Node) route(ctx context.Context, hit transport.Hit, now int64) (verdict bucket.Verdict, by path) {
-	if by, ok := n.hot.decide(&hit, now, &verdict); ok {
-		return verdict, by
+func (n *Node) route(ctx context.Context, v *bucket.Verdict, h *transport.Hit, now int64) path {
+	if by, ok := n.hot.decide(h, now, v); ok {
+		return by
 	}
-	if verdict, ok := n.decide(hit, now); ok {
-		return verdict, byToken
+	if n.decide(v, h, now) {
+		return byToken
 	}
-	return n.forward(hit, now, n.expiry(ctx, now)), byHolder
+	n.forward(v, h, now, n.expiry(ctx, now))
+	return byHolder
 }
 
 func (n *Node) check(ctx context.Context, rule *bucket.Rule, tokens int64) error {
@@ -105,7 +106,7 @@ const (
 // degrade decides a hit by its rule's failure policy, among that many members. If
 // nobody was silent but the token is moving, a share of the limit would come on top
 // of what its next holder is about to admit: then the policy LocalShare refuses.
-func (n *Node) degrade(h transport.Hit, moving bool, now int64, members int) bucket.Verdict {
+func (n *Node) degrade(h *transport.Hit, moving bool, now int64, members int) bucket.Verdict {
 	switch h.Rule.FailurePolicy() {
 	case bucket.Allow:
 		return bucket.Verdict{Allowed: true, Degraded: true, Remaining: h.Rule.Capacity()}

@@ -22,10 +22,18 @@ type call struct {
 	done   chan struct{} // of capacity 1: waking a caller never blocks
 }
 
-// end gives the call its result, unless it has one.
-func (c *call) end(a Answer, err error) {
+// fail ends the call without an answer, unless it has ended.
+func (c *call) fail(err error) {
 	if c.ended.CompareAndSwap(false, true) {
-		c.answer, c.err = a, err
+		c.err = err
+		c.done <- struct{}{}
+	}
+}
+
+// end gives the call the i-th answer of a reply, unless it has ended.
+func (c *call) end(r *reply, i int) {
+	if c.ended.CompareAndSwap(false, true) {
+		c.err = r.answer(&c.answer, i, &c.hit)
 		c.done <- struct{}{}
 	}
 }
@@ -34,12 +42,12 @@ func (c *call) end(a Answer, err error) {
 // channels must not move between a program's synctest bubbles.
 type callPool struct{ pool sync.Pool }
 
-func (p *callPool) get(h Hit, expire int64) *call {
+func (p *callPool) get(h *Hit, expire int64) *call {
 	c, ok := p.pool.Get().(*call)
 	if !ok {
 		c = &call{done: make(chan struct{}, 1)}
 	}
-	c.hit, c.expire, c.number, c.err = h, expire, 0, nil
+	c.hit, c.expire, c.number, c.answer, c.err = *h, expire, 0, Answer{}, nil
 	c.ended.Store(false)
 	return c
 }

@@ -194,7 +194,7 @@ func (p *Peer) answered(b []byte) error {
 	p.mu.Unlock()
 
 	for i, c := range sent.calls {
-		c.end(r.answer(i, &c.hit))
+		c.end(&r, i)
 	}
 	p.mu.Lock()
 	p.recycle(sent)

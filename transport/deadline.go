@@ -98,7 +98,7 @@ func expireCalls(calls []*call, now int64) (earliest int64) {
 		switch {
 		case c.ended.Load():
 		case c.expire <= now+grain:
-			c.end(Answer{}, ErrDeadline)
+			c.fail(ErrDeadline)
 		default:
 			earliest = min(earliest, c.expire)
 		}

@@ -230,16 +230,17 @@ func (r *request) rule(i int) int {
 	return int(binary.BigEndian.Uint16(r.hits[i*r.stride+28:]))
 }
 
-// hit reads the i-th hit and the time that its caller had left when it was sent.
-func (r *request) hit(i int) (h Hit, left time.Duration) {
+// hit reads the i-th hit to h, and returns the time that its caller had left when
+// it was sent.
+func (r *request) hit(h *Hit, i int) (left time.Duration) {
 	f := r.hits[i*r.stride:]
 	flags := binary.BigEndian.Uint16(f[30:])
-	h = Hit{
+	*h = Hit{
 		Digest: bucket.Digest{Hi: binary.BigEndian.Uint64(f[0:]), Lo: binary.BigEndian.Uint64(f[8:])},
 		Rule:   r.rules[r.rule(i)],
 		Tokens: int64(binary.BigEndian.Uint64(f[16:])),
 		Orphan: flags&flagOrphan != 0,
 		Peek:   flags&flagPeek != 0,
 	}
-	return h, time.Duration(binary.BigEndian.Uint32(f[24:])) * time.Microsecond
+	return time.Duration(binary.BigEndian.Uint32(f[24:])) * time.Microsecond
 }

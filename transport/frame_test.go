@@ -45,10 +45,16 @@ func parsed(t testing.TB, frame []byte) (r request, hits []Hit, left []time.Dura
 		t.Fatal(err)
 	}
 	for i := range r.count {
-		h, l := r.hit(i)
+		h, l := read(&r, i)
 		hits, left = append(hits, h), append(left, l)
 	}
 	return r, hits, left
+}
+
+// read is the i-th hit of a request, and the time left to it.
+func read(r *request, i int) (h Hit, left time.Duration) {
+	left = r.hit(&h, i)
+	return h, left
 }
 
 func wire(r *bucket.Rule) string {
@@ -337,7 +343,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		var calls []*call
 		for i := range r.count {
-			h, left := r.hit(i)
+			h, left := read(&r, i)
 			calls = append(calls, &call{hit: h, expire: r.sent + int64(left)})
 		}
 		again, hits, left := parsed(t, encoded(t, r.sent, r.first, calls...))
@@ -370,8 +376,9 @@ func TestEncodingDoesNotAllocate(t *testing.T) {
 		if err := r.parse(buf[:b.bytes], &rules); err != nil {
 			t.Fatal(err)
 		}
+		var h Hit
 		for i := range r.count {
-			if h, _ := r.hit(i); h.Rule == nil {
+			if r.hit(&h, i); h.Rule == nil {
 				t.Fatal("no rule")
 			}
 		}
@@ -408,9 +415,9 @@ func TestAnsweringAllocatesByTheFrame(t *testing.T) {
 // mute allows everything, and answers no call.
 type mute struct{}
 
-func (mute) Now() int64               { return 0 }
-func (mute) Sight() Sight             { return Sight{} }
-func (mute) Decide(Hit, int64) Answer { return Answer{Verdict: bucket.Verdict{Allowed: true}} }
+func (mute) Now() int64                        { return 0 }
+func (mute) Sight() Sight                      { return Sight{} }
+func (mute) Decide(_ *Hit, _ int64, a *Answer) { a.Verdict.Allowed = true }
 func (mute) Call(context.Context, uint64, uint8, []byte) ([]byte, error) {
 	return nil, errors.New("no calls")
 }

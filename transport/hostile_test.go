@@ -152,7 +152,7 @@ func TestHostileOwner(t *testing.T) {
 				// the stream went wrong.
 				allowed := 0
 				for range 40 {
-					switch _, err := h.Ask(hit(0), h.config.Now()+int64(50*ms)); {
+					switch _, err := ask(h.Peer, hit(0), h.config.Now()+int64(50*ms)); {
 					case err == nil:
 						allowed++
 					case !errors.Is(err, ErrUnavailable):
@@ -183,7 +183,7 @@ func TestOwnerThatSaysNoHello(t *testing.T) {
 		if n := h.dials.Load(); n < 5 || n > 9 || h.Connected() {
 			t.Errorf("%d attempts in 10 s, connected %v", n, h.Connected())
 		}
-		if _, err := h.Ask(hit(0), h.config.Now()+int64(50*ms)); err != ErrUnavailable {
+		if _, err := ask(h.Peer, hit(0), h.config.Now()+int64(50*ms)); err != ErrUnavailable {
 			t.Error(err)
 		}
 		h.Close()
@@ -202,7 +202,7 @@ func TestLaterOwner(t *testing.T) {
 			return sealed(inner...)
 		}))
 		for range 10 {
-			if a, err := h.Ask(hit(0), h.config.Now()+int64(50*ms)); err != nil || !a.Verdict.Allowed {
+			if a, err := ask(h.Peer, hit(0), h.config.Now()+int64(50*ms)); err != nil || !a.Verdict.Allowed {
 				t.Errorf("%+v, %v", a, err)
 			}
 		}

@@ -125,9 +125,9 @@ type scribe struct {
 
 func (s *scribe) Now() int64 { return s.now }
 
-func (s *scribe) Decide(h Hit, _ int64) Answer {
+func (s *scribe) Decide(h *Hit, _ int64, a *Answer) {
 	s.decided = append(s.decided, h.Digest.Lo)
-	return Answer{Verdict: bucket.Verdict{Allowed: true, Remaining: int64(h.Digest.Lo)}}
+	a.Verdict = bucket.Verdict{Allowed: true, Remaining: int64(h.Digest.Lo)}
 }
 
 // What comes later than its caller waited is dropped before it is debited, and
@@ -153,7 +153,7 @@ func TestSessionDropsWhatIsLate(t *testing.T) {
 			t.Fatalf("a reply to %d hits, %v", r.count, err)
 		}
 		for i := range left {
-			switch a, err := r.answer(i, &Hit{}); {
+			switch a, err := said(&r, i); {
 			case err == ErrDeadline && a == Answer{}:
 				dropped++
 			case err != nil || a.Verdict.Remaining != int64(i):

@@ -174,6 +174,30 @@ func waiting(v bucket.Verdict, wait time.Duration) bucket.Verdict {
 	return v
 }
 
+// ask is Peer.Ask with values.
+func ask(p *Peer, h Hit, expire int64) (a Answer, err error) {
+	err = p.Ask(&h, expire, &a)
+	return a, err
+}
+
+// said is the i-th answer in a reply, to a zero hit.
+func said(r *reply, i int) (a Answer, err error) {
+	err = r.answer(&a, i, &Hit{})
+	return a, err
+}
+
+// saying is a reply of one answer.
+func saying(t *testing.T, a Answer) *reply {
+	buf := make([]byte, replySize(1))
+	beginReply(buf, 1, 1)
+	putAnswer(record(buf, 0), &a)
+	r := new(reply)
+	if err := r.parse(buf); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // on has the peer use a stream to the boot "owner".
 func (p *Peer) on(l *link) { p.established(l, "owner", l.cut) }
 
@@ -245,7 +269,7 @@ func TestNoLostWakeUp(t *testing.T) {
 func askEcho(t *testing.T, p *Peer, h Hit, left time.Duration, or ...error) error {
 	t.Helper()
 	expire := p.config.Now() + int64(left)
-	a, err := p.Ask(h, expire)
+	a, err := ask(p, h, expire)
 	if err == nil && a.Number == 0 {
 		t.Errorf("hit %d has no number", h.Digest.Lo)
 	}

@@ -69,8 +69,9 @@ func (m *memory) remember(number uint64, record []byte) {
 
 // once decides a hit that is unheard of, writes the answer into record, and
 // remembers it if anything was debited. m.mu is held.
-func (m *memory) once(handler Handler, number uint64, h Hit, now int64, record []byte) {
-	a := handler.Decide(h, now)
+func (m *memory) once(handler Handler, number uint64, h *Hit, now int64, a *Answer, record []byte) {
+	*a = Answer{}
+	handler.Decide(h, now, a)
 	putAnswer(record, a)
 	if !a.NotHeld {
 		m.remember(number, record)

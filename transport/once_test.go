@@ -22,18 +22,19 @@ type till struct {
 
 func (c *till) Now() int64 { return c.clock }
 
-func (c *till) Decide(h Hit, _ int64) Answer {
+func (c *till) Decide(h *Hit, _ int64, a *Answer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.notHere {
-		return Answer{NotHeld: true, Hint: 7}
+		a.NotHeld, a.Hint = true, 7
+		return
 	}
 	if c.debits == nil {
 		c.debits = map[uint64]int{}
 	}
 	c.debits[h.Digest.Lo]++
 	c.total++
-	return Answer{Verdict: bucket.Verdict{Allowed: true, Remaining: c.total}}
+	a.Verdict = bucket.Verdict{Allowed: true, Remaining: c.total}
 }
 
 // told reads the answers in a reply.
@@ -47,7 +48,7 @@ func told(t *testing.T, out *frame, err error) (answers []Answer, errs []error) 
 		t.Fatal(err)
 	}
 	for i := range r.count {
-		a, err := r.answer(i, &Hit{})
+		a, err := said(&r, i)
 		answers, errs = append(answers, a), append(errs, err)
 	}
 	return answers, errs

@@ -106,20 +106,23 @@ func newPeer(c PeerConfig) *Peer {
 	}
 }
 
-// Ask has a hit decided by the peer, and returns by the time expire on the
-// clock Now, or at worst a timer's inaccuracy after it. The errors are those of
-// this package; the answer has the hit's number with an error as well.
-func (p *Peer) Ask(h Hit, expire int64) (Answer, error) {
+// Ask has a hit decided by the peer, writes the answer to a, and returns by the
+// time expire on the clock Now, or at worst a timer's inaccuracy after it. The errors
+// are those of this package; with one of them too a has the hit's number, and
+// otherwise is zero. Neither pointer is kept.
+func (p *Peer) Ask(h *Hit, expire int64, a *Answer) error {
 	c := p.calls.get(h, expire)
 	if err := p.enqueue(c); err != nil {
 		p.calls.put(c)
-		return Answer{}, err
+		*a = Answer{}
+		return err
 	}
 	<-c.done
-	a, err := c.answer, c.err
+	*a = c.answer
 	a.Number = c.number
+	err := c.err
 	p.calls.put(c)
-	return a, err
+	return err
 }
 
 // Close ends all calls, with ErrClosed unless they were sent, and waits for the
@@ -164,7 +167,7 @@ func (p *Peer) drop(s peerState, err error) {
 // failQueue ends the calls that wait for their first frame. p.mu is held.
 func (p *Peer) failQueue(err error) {
 	for _, c := range p.queue {
-		c.end(Answer{}, err)
+		c.fail(err)
 	}
 	clear(p.queue)
 	p.queue = p.queue[:0]

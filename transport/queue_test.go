@@ -13,7 +13,7 @@ import (
 
 // put queues a hit as Ask does, and does not wait for its verdict.
 func (p *Peer) put(h Hit, left time.Duration) (*call, error) {
-	c := p.calls.get(h, p.config.Now()+int64(left))
+	c := p.calls.get(&h, p.config.Now()+int64(left))
 	return c, p.enqueue(c)
 }
 
@@ -158,7 +158,7 @@ func TestCollect(t *testing.T) {
 				c.done = make(chan struct{}, 1)
 				if rng.IntN(10) == 0 {
 					ended[c] = true
-					c.end(Answer{}, ErrDeadline)
+					c.fail(ErrDeadline)
 				}
 			}
 			p.queue = append(p.queue, calls...)
@@ -208,18 +208,19 @@ func TestCollect(t *testing.T) {
 // it; one that was answered is.
 func TestPoolTakesAnsweredCallsOnly(t *testing.T) {
 	var pool callPool
+	h := hit(1)
 	for range 1000 {
-		c := pool.get(hit(1), 1)
-		c.end(Answer{}, ErrDeadline)
+		c := pool.get(&h, 1)
+		c.fail(ErrDeadline)
 		<-c.done
 		pool.put(c)
-		if again := pool.get(hit(2), 2); again == c {
+		if again := pool.get(&h, 2); again == c {
 			t.Fatal("an expired call was used again")
 		}
 	}
-	c := pool.get(hit(1), 1)
-	c.end(Answer{Hint: 1}, nil)
-	c.end(Answer{Hint: 2}, ErrClosed) // too late
+	c := pool.get(&h, 1)
+	c.end(saying(t, Answer{NotHeld: true, Hint: 1}), 0)
+	c.fail(ErrClosed) // too late
 	if <-c.done; c.answer.Hint != 1 || c.err != nil || len(c.done) != 0 {
 		t.Errorf("ended twice: %+v, %v", c.answer, c.err)
 	}
@@ -232,7 +233,8 @@ func putMeanwhile(t *testing.T, p *Peer, meanwhile func()) *call {
 	t.Helper()
 	now := p.config.Now
 	defer func() { p.config.Now = now }()
-	c := p.calls.get(hit(1), now()+int64(50*ms))
+	h := hit(1)
+	c := p.calls.get(&h, now()+int64(50*ms))
 	p.config.Now = func() int64 { // called by send, for the remaining times
 		p.config.Now = now
 		meanwhile()
@@ -309,7 +311,8 @@ func TestStreamBreaksWhileEncoding(t *testing.T) {
 // grain before the next deadline, as timers are late and calls mustn't be.
 func TestExpireDue(t *testing.T) {
 	p := still()
-	at := func(d time.Duration) *call { return p.calls.get(hit(1), int64(d)) }
+	h := hit(1)
+	at := func(d time.Duration) *call { return p.calls.get(&h, int64(d)) }
 	queued := []*call{at(20 * ms), at(10 * ms), at(10*ms + 1), at(30 * ms)}
 	flying := []*call{at(9 * ms), at(10 * ms), at(11 * ms), at(10*ms + 1)}
 	p.queue = slices.Clone(queued)

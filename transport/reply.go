@@ -66,10 +66,12 @@ func ReadVerdict(b []byte, h Hit) (bucket.Verdict, error) {
 	if len(b) != verdictBytes {
 		return bucket.Verdict{}, malformed("a verdict of %d bytes", len(b))
 	}
-	return verdict(b, &h), nil
+	var v bucket.Verdict
+	readVerdict(&v, b, &h)
+	return v, nil
 }
 
-func putAnswer(f []byte, a Answer) {
+func putAnswer(f []byte, a *Answer) {
 	if !a.NotHeld {
 		putVerdict(f, &a.Verdict)
 		return
@@ -115,34 +117,34 @@ func (r *reply) parse(b []byte) error {
 
 // answer reads the i-th answer, which is to h; ErrDeadline says that the owner dropped the hit
 // because its time was over.
-func (r *reply) answer(i int, h *Hit) (Answer, error) { return readAnswer(r.verdicts[i*r.stride:], h) }
-
-func readAnswer(f []byte, h *Hit) (Answer, error) {
-	switch {
-	case f[0]&statusDropped != 0:
-		return Answer{}, ErrDeadline
-	case f[0]&statusNotHeld != 0:
-		return Answer{NotHeld: true, Hint: binary.BigEndian.Uint64(f[4:])}, nil
-	}
-	return Answer{Verdict: verdict(f, h)}, nil
+func (r *reply) answer(a *Answer, i int, h *Hit) error {
+	return readAnswer(a, r.verdicts[i*r.stride:], h)
 }
 
-func verdict(f []byte, h *Hit) bucket.Verdict {
-	v := bucket.Verdict{
-		Allowed:    f[0]&statusAllowed != 0,
-		Degraded:   f[0]&statusDegraded != 0,
-		Limit:      f[1],
-		Remaining:  max(int64(binary.BigEndian.Uint64(f[4:])), 0),
-		ResetAfter: max(time.Duration(binary.BigEndian.Uint64(f[20:])), 0),
+func readAnswer(a *Answer, f []byte, h *Hit) error {
+	switch {
+	case f[0]&statusDropped != 0:
+		return ErrDeadline
+	case f[0]&statusNotHeld != 0:
+		a.NotHeld, a.Hint = true, binary.BigEndian.Uint64(f[4:])
+	default:
+		readVerdict(&a.Verdict, f, h)
 	}
+	return nil
+}
+
+// readVerdict reads a record to v, which is zero before, as the answer to h.
+func readVerdict(v *bucket.Verdict, f []byte, h *Hit) {
+	v.Allowed, v.Degraded, v.Limit = f[0]&statusAllowed != 0, f[0]&statusDegraded != 0, f[1]
+	v.Remaining = max(int64(binary.BigEndian.Uint64(f[4:])), 0)
+	v.ResetAfter = max(time.Duration(binary.BigEndian.Uint64(f[20:])), 0)
 	wait := max(time.Duration(binary.BigEndian.Uint64(f[12:])), 0)
 	if !v.Allowed {
 		v.RetryAfter = wait
-		return v
+		return
 	}
 	v.Delay = wait
 	if !h.Peek {
 		v.Receipt = h.Rule.Receipt(f[28:], h.Tokens)
 	}
-	return v
 }

@@ -7,6 +7,8 @@ type session struct {
 	rules   ruleCache
 	lag     lag
 	request request
+	hit     Hit    // being decided,
+	reply   Answer // and what is said to it: the handler's pointers would have them on the heap
 }
 
 // answer makes the answer to one frame.
@@ -50,12 +52,12 @@ func (s *session) decide(b []byte) (*frame, error) {
 		if known == decided {
 			continue
 		}
-		hit, left := r.hit(i)
+		left := r.hit(&s.hit, i)
 		if known == forgotten || left <= late {
 			putDropped(record)
 			continue
 		}
-		s.memory.once(s.handler, number, hit, now, record)
+		s.memory.once(s.handler, number, &s.hit, now, &s.reply, record)
 	}
 	return out, nil
 }
@@ -79,9 +81,9 @@ func (s *Server) DecideOnce(origin, number uint64, h Hit, now int64) (Answer, er
 	case forgotten:
 		return Answer{}, ErrForgotten
 	case unheard:
-		one.once(s.handler, number, h, now, record[:])
+		one.once(s.handler, number, &h, now, new(Answer), record[:])
 	}
-	a, err := readAnswer(record[:], &h)
-	a.Number = number
+	a := Answer{Number: number}
+	err := readAnswer(&a, record[:], &h)
 	return a, err
 }

@@ -119,10 +119,10 @@ type Handler interface {
 	// Now is the handler's monotonic clock, in nanoseconds. It is read once a
 	// frame.
 	Now() int64
-	// Decide decides one hit at the time now. It is called for one hit of each
-	// peer at a time, in the order in which that peer asked, and must not block
-	// nor call DecideOnce.
-	Decide(h Hit, now int64) Answer
+	// Decide decides one hit at the time now, and writes to a, which is zero
+	// before. It is called for one hit of each peer at a time, in the order in which
+	// that peer asked, must not block nor call DecideOnce, and keeps neither pointer.
+	Decide(h *Hit, now int64, a *Answer)
 	// Sight goes with the answer to every heartbeat. It must not block.
 	Sight() Sight
 	// Call answers a bulk call of the boot from. It may block until the context
