@@ -37,7 +37,9 @@ func (c *copier) add(e *entry) bool {
 		}
 		c.numbers = append(c.numbers, e.number())
 	}
-	state, l := c.store.shards[c.shard].table.known(e, &c.store.limits.at(e.number()).term, c.now)
+	sh, term := &c.store.shards[c.shard], &c.store.limits.at(e.number()).term
+	state, l := sh.table.known(e, term, c.now)
+	state = sh.leases[e.hi].frozen(term, state, c.now)
 	b := c.records
 	b = binary.BigEndian.AppendUint64(b, e.hi)
 	b = binary.BigEndian.AppendUint64(b, e.lo)
@@ -73,6 +75,7 @@ func (s *Store) AppendCopy(b []byte, partition int, now int64) (_ []byte, entrie
 	sh := &s.shards[partition%shardCount]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	s.writeOut(sh, now)
 	c := copier{store: s, shard: partition % shardCount, now: now}
 	likely := sh.table.used * shardCount >> partitionBits // a shard has several partitions
 	c.records = make([]byte, 0, (likely+likely/4)*copyRecord)
@@ -91,6 +94,7 @@ func (s *Store) AppendCopy(b []byte, partition int, now int64) (_ []byte, entrie
 func (s *Store) Changes(shard int, now int64, wanted func(partition int) bool, each func(partition int, changes []byte)) {
 	sh := &s.shards[shard%shardCount]
 	sh.mu.Lock()
+	s.writeOut(sh, now)
 	byPartition := map[int]*copier{}
 	for _, d := range sh.table.changed {
 		e := sh.table.find(d.Hi, d.Lo)

@@ -6,6 +6,11 @@ func (s *Store) Drop(partition int) {
 	sh := &s.shards[partition%shardCount]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	for hi, l := range sh.leases {
+		if partitionOf(hi) == partition {
+			sh.end(l)
+		}
+	}
 	t := &sh.table
 	for i := 0; i < len(t.slots); {
 		if e := &t.slots[i]; e.limit != 0 && partitionOf(e.hi) == partition {

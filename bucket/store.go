@@ -52,13 +52,15 @@ type Store struct {
 	id     uint32
 	limits *numbering
 	sweep  sweep
+	heat   [shardCount]*heat // by shard, under its mutex; nil until somebody else's hit has come
 }
 
 type shard struct {
 	mu      sync.Mutex
+	leases  leases // nil while nothing is lent
 	table   table
+	_       [(64 - (unsafe.Sizeof(sync.Mutex{})+unsafe.Sizeof(leases{})+unsafe.Sizeof(table{})+unsafe.Sizeof(refunds{}))%64) % 64]byte // cache lines of its own
 	refunds refunds
-	_       [64 - (unsafe.Sizeof(sync.Mutex{})+unsafe.Sizeof(table{})+unsafe.Sizeof(refunds{}))%64]byte // cache lines of its own
 }
 
 // NewStore makes an empty store.
@@ -145,7 +147,8 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 // charged anything. sh.mu is held.
 func (s *Store) decide(v *Verdict, sh *shard, h *hit) (charged bool) {
 	m := moment{h.now, satAdd(s.epoch, h.now)}
-	var few [2]account // most rules need no more, and clearing more takes its time
+	lease := s.lease(sh, h.digest, m) // it may move entries
+	var few [2]account                // most rules need no more, and clearing more takes its time
 	accounts := few[:min(len(h.terms), len(few))]
 	if len(h.terms) > len(few) {
 		var space [MaxLimits]account
@@ -153,6 +156,9 @@ func (s *Store) decide(v *Verdict, sh *shard, h *hit) (charged bool) {
 	}
 	for i := range h.terms {
 		s.open(&accounts[i], sh, &h.terms[i], h.digest, m)
+	}
+	if lease != nil {
+		lease.lower(v, h, accounts, m)
 	}
 	from, to := settle(v, h.terms, h.plain, accounts, uint64(h.n), m)
 	if h.n == 0 || from == to {
@@ -182,6 +188,6 @@ func (s *Store) Len() int {
 	return n
 }
 
-func (s *Store) shard(d Digest) *shard {
-	return &s.shards[d.Hi>>(64-partitionBits)%shardCount]
-}
+func (s *Store) shard(d Digest) *shard { return &s.shards[shardOf(d)] }
+
+func shardOf(d Digest) int { return int(d.Hi >> (64 - partitionBits) % shardCount) }
