@@ -87,6 +87,16 @@ func (r *Run) Parts() int { return r.used }
 // Part is described with Parts.
 func (r *Run) Part(i int) (count int, v *Verdict) { return r.parts[i].count, &r.parts[i].verdict }
 
+// Same reports whether all hits are told the same.
+func (r *Run) Same() bool { return r.used == 1 && r.limits == 0 }
+
+// Degrade marks all verdicts as not those of the holder of the state.
+func (r *Run) Degrade() {
+	for i := range r.parts[:r.used] {
+		r.parts[i].verdict.Degraded = true
+	}
+}
+
 // Scale is among how many replicas the limits were divided.
 func (r *Run) Scale() int { return r.scale }
 

@@ -52,7 +52,7 @@ func (a answering) Decide(h *transport.Hit, now int64, answer *transport.Answer)
 		answer.NotHeld, answer.Hint = true, uint64(former)
 		return
 	}
-	if n.decideHere(&answer.Verdict, h, now) {
+	if n.decideHere(&answer.Verdict, answer.Run, h, now) {
 		return
 	}
 	answer.NotHeld = true // on its way here, or lost, or elsewhere

@@ -41,7 +41,7 @@ func TestAReplicaThatStoodStill(t *testing.T) {
 			t.Fatalf("%+v, %v", v, ok)
 		}
 		a.beat.Store(a.now() - int64(pauseTime) - 1)
-		if v, ok := decision(a.decideHere, h, a.now()); ok {
+		if v, ok := decision(here(a), h, a.now()); ok {
 			t.Errorf("decides at once: %+v", v)
 		}
 		if answer := answered(a, h, a.now()); !answer.NotHeld {

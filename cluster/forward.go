@@ -21,7 +21,7 @@ const (
 // decide decides a hit here, if the token of its partition is here and this
 // replica has not stood still. v is zero before.
 func (n *Node) decide(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
-	return n.parts.holds(partition(h)) && !n.stoodStill(now) && n.take(v, h, now)
+	return n.parts.holds(partition(h)) && !n.stoodStill(now) && n.take(v, nil, h, now)
 }
 
 // partition is where the hit's key lies.
@@ -86,7 +86,7 @@ func (n *Node) askHolder(v *bucket.Verdict, h *transport.Hit, now, until int64) 
 	var answer transport.Answer
 	for ; now < until; now = n.now() {
 		if s.target.peer == nil {
-			if n.decideHere(v, h, now) {
+			if n.decideHere(v, nil, h, now) {
 				return sentHit{}, true
 			}
 			s.wait(until)

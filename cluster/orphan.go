@@ -67,7 +67,7 @@ func (n *Node) askSelf(_ *member, h *transport.Hit, sent sentHit, expire int64) 
 		return bucket.Verdict{}, false
 	}
 	var v bucket.Verdict
-	ok := n.decideHere(&v, h, n.now())
+	ok := n.decideHere(&v, nil, h, n.now())
 	return v, ok
 }
 
@@ -106,12 +106,12 @@ func (n *Node) doubtful(h *transport.Hit, now int64) handoff.Boot {
 }
 
 // decideHere decides a hit by the token, or by the copy that is here if its holder
-// is gone and this node its heir. v is zero before.
-func (n *Node) decideHere(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
-	if n.decide(v, h, now) {
+// is gone and this node its heir. v and run are as with take.
+func (n *Node) decideHere(v *bucket.Verdict, run *bucket.Run, h *transport.Hit, now int64) (ok bool) {
+	p := partition(h)
+	if n.parts.holds(p) && !n.stoodStill(now) && n.take(v, run, h, now) {
 		return true
 	}
-	p := partition(h)
 	holder := handoff.Boot(n.parts.kept[p].Load())
 	view := n.view.Load()
 	if holder == 0 || view.reach(holder).alive() || n.stoodStill(now) {
@@ -120,9 +120,14 @@ func (n *Node) decideHere(v *bucket.Verdict, h *transport.Hit, now int64) (ok bo
 	if heir := view.heir(p, holder); heir == nil || heir.peer != nil {
 		return false
 	}
-	n.counters.byStandby.Add(1)
-	*v = takeShare(n.store, h, now, int(n.scale.Load()))
-	v.Degraded = true
+	n.counters.byStandby.Add(int64(max(h.Count, 1)))
+	if run != nil && !h.Peek {
+		n.store.TakeRun(run, nil, h.Rule, h.Digest, h.Tokens, h.Count, now, int(n.scale.Load()))
+		run.Degrade()
+	} else {
+		*v = takeShare(n.store, h, now, int(n.scale.Load()))
+		v.Degraded = true
+	}
 	if !h.Peek {
 		n.parts.owe(p)
 	}

@@ -16,8 +16,9 @@ func (n *Node) Peek(ctx context.Context, rule *bucket.Rule, key string, tokens i
 }
 
 // take takes the hit from the store, or only looks if it is a peek, on the condition
-// that held isn't 0. v is zero before.
-func (n *Node) take(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
+// that held isn't 0. v is zero before. Where the hit stands for several that are told
+// different things these go to run, if it isn't nil.
+func (n *Node) take(v *bucket.Verdict, run *bucket.Run, h *transport.Hit, now int64) (ok bool) {
 	held, scale := &n.parts.held[partition(h)], int(n.scale.Load())
 	if h.Refused > 0 {
 		n.store.Penalize(held, h.Rule, h.Digest, h.Refused, now)
@@ -25,6 +26,9 @@ func (n *Node) take(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
 	if h.Peek {
 		*v, ok = n.store.PeekHeld(held, h.Rule, h.Digest, h.Tokens, now, scale)
 		return ok
+	}
+	if run != nil {
+		return n.store.TakeRun(run, held, h.Rule, h.Digest, h.Tokens, h.Count, now, scale)
 	}
 	return n.store.TakeHeld(v, held, h.Rule, h.Digest, h.Tokens, now, scale)
 }

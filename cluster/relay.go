@@ -102,7 +102,7 @@ func (n *Node) decideRelayed(ctx context.Context, asker handoff.Boot, request []
 	if answer.NotHeld {
 		return nil, nil
 	}
-	return transport.AppendVerdict(nil, answer.Verdict), nil
+	return transport.AppendVerdict(nil, &answer.Verdict), nil
 }
 
 func encodeRelay(holder, asker handoff.Boot, number uint64, rest time.Duration, h *transport.Hit) []byte {

@@ -16,6 +16,11 @@ func decision(decide func(*bucket.Verdict, *transport.Hit, int64) bool, h *trans
 	return v, ok
 }
 
+// here is decideHere of a single hit.
+func here(n *Node) func(*bucket.Verdict, *transport.Hit, int64) bool {
+	return func(v *bucket.Verdict, h *transport.Hit, now int64) bool { return n.decideHere(v, nil, h, now) }
+}
+
 // answered is what a node says to a hit of a peer.
 func answered(n *Node, h *transport.Hit, now int64) (a transport.Answer) {
 	answering{n}.Decide(h, now, &a)

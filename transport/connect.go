@@ -171,7 +171,7 @@ func (p *Peer) received(b []byte) (freed int, err error) {
 
 // answered ends the calls of the oldest frame in flight by the reply b.
 func (p *Peer) answered(b []byte) error {
-	var r reply
+	r := &p.reply
 	if err := r.parse(b); err != nil {
 		return err
 	}
@@ -182,9 +182,9 @@ func (p *Peer) answered(b []byte) error {
 		return malformed("a reply to nothing")
 	}
 	sent := p.flights[0]
-	if r.first != sent.first || r.count != len(sent.calls) {
+	if err := r.check(sent); err != nil {
 		p.mu.Unlock()
-		return malformed("a reply to %d hits from %d, where %d from %d were asked", r.count, r.first, len(sent.calls), sent.first)
+		return err
 	}
 	n := copy(p.flights, p.flights[1:])
 	p.flights[n] = nil
@@ -193,8 +193,16 @@ func (p *Peer) answered(b []byte) error {
 	p.hear(now)
 	p.mu.Unlock()
 
-	for i, c := range sent.calls {
-		c.end(&r, i)
+	for _, c := range sent.calls {
+		if r.next(&c.hit); c.others == 0 {
+			c.end(r)
+			continue
+		}
+		for i := 0; c != nil; i++ {
+			next := c.next // before it is somebody else's
+			c.endRun(r, i)
+			c = next
+		}
 	}
 	p.mu.Lock()
 	p.recycle(sent)

@@ -80,7 +80,7 @@ func (p *Peer) Sight() (s Sight, heard int64) {
 
 // nextBeat is when a heartbeat should go. p.mu is held.
 func (p *Peer) nextBeat() int64 {
-	if p.beaten.number != p.sequence || len(p.queue) > 0 || len(p.flights) > 0 {
+	if p.beaten.number != p.sequence || len(p.queue.heads) > 0 || len(p.flights) > 0 {
 		return p.beaten.at + busyBeat
 	}
 	return p.beaten.at + idleBeat

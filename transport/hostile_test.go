@@ -76,7 +76,7 @@ func deciding(stream grpc.ServerStream, h Handler) error { return distorting(str
 
 func distorting(stream grpc.ServerStream, h Handler, kind byte, change func([]byte) []byte) error {
 	_ = stream.SendHeader(nil) // unless a frame brought it
-	s := session{handler: h, memory: new(memory)}
+	s := session{decider: decider{handler: h}, memory: new(memory)}
 	for {
 		var in frame
 		if err := stream.RecvMsg(&in); err != nil {

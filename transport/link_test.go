@@ -182,7 +182,7 @@ func ask(p *Peer, h Hit, expire int64) (a Answer, err error) {
 
 // said is the i-th answer in a reply, to a zero hit.
 func said(r *reply, i int) (a Answer, err error) {
-	err = r.answer(&a, i, &Hit{})
+	err = readAnswer(&a, r.verdicts[i*r.stride:][:verdictBytes], &Hit{})
 	return a, err
 }
 
@@ -195,6 +195,7 @@ func saying(t *testing.T, a Answer) *reply {
 	if err := r.parse(buf); err != nil {
 		t.Fatal(err)
 	}
+	r.next(&Hit{})
 	return r
 }
 
@@ -213,10 +214,10 @@ func (p *Peer) wantIdle(t *testing.T) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.queue) != 0 || len(p.flights) != 0 || len(p.again) != 0 || p.inFlight != 0 || p.unanswered != 0 || p.sending {
-		t.Errorf("left over: %d queued, %d frames, %d in flight, %d bytes, sending %v", len(p.queue), len(p.flights), p.inFlight, p.unanswered, p.sending)
+	if len(p.queue.heads) != 0 || len(p.flights) != 0 || len(p.again) != 0 || p.inFlight != 0 || p.unanswered != 0 || p.sending {
+		t.Errorf("left over: %d queued, %d frames, %d in flight, %d bytes, sending %v", len(p.queue.heads), len(p.flights), p.inFlight, p.unanswered, p.sending)
 	}
-	for i, c := range p.queue[:cap(p.queue)] {
+	for i, c := range p.queue.heads[:cap(p.queue.heads)] {
 		if c != nil {
 			t.Fatalf("place %d of the queue keeps a call alive", i)
 		}

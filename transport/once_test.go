@@ -69,7 +69,7 @@ func TestFrameThatComesAgain(t *testing.T) {
 	c := &till{}
 	m := new(memory)
 	for i := range 5 {
-		s := session{handler: c, memory: m}
+		s := session{decider: decider{handler: c}, memory: m}
 		for range 2 {
 			out, err := s.answer(asked(t, 10, 1, 1, 2))
 			answers, _ := told(t, out, err)
@@ -89,7 +89,7 @@ func TestFrameThatComesAgain(t *testing.T) {
 // too late.
 func TestWhatIsNotRemembered(t *testing.T) {
 	c := &till{notHere: true}
-	s := session{handler: c, memory: new(memory)}
+	s := session{decider: decider{handler: c}, memory: new(memory)}
 	out, err := s.answer(asked(t, 10, 1))
 	if answers, _ := told(t, out, err); !answers[0].NotHeld || answers[0].Hint != 7 {
 		t.Errorf("not held: %+v", answers[0])
@@ -113,16 +113,19 @@ func TestWhatIsNotRemembered(t *testing.T) {
 	}
 }
 
-// A hit whose place has been taken is refused, and its neighbours aren't.
+// A hit that is older than all that are remembered is refused, and those after it
+// aren't.
 func TestForgottenHit(t *testing.T) {
 	c := &till{}
-	s := session{handler: c, memory: new(memory)}
-	if _, err := s.answer(asked(t, 10+memorySize, 1)); err != nil {
-		t.Fatal(err)
+	s := session{decider: decider{handler: c}, memory: new(memory)}
+	for n := range memorySize {
+		if _, err := s.answer(asked(t, uint64(11+2*n), 1)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	out, err := s.answer(asked(t, 9, 2, 3, 4))
+	out, err := s.answer(asked(t, 9, 2, 3, 4, 5))
 	answers, errs := told(t, out, err)
-	if errs[1] != ErrDeadline || answers[0].Verdict.Remaining != 2 || answers[2].Verdict.Remaining != 3 || c.debits[3] != 0 {
+	if errs[0] != ErrDeadline || errs[1] != ErrDeadline || answers[2].Verdict.Remaining != 1 || answers[3].Verdict.Remaining != memorySize+1 || c.debits[2]+c.debits[3] != 0 {
 		t.Errorf("%+v, %v, debited %v", answers, errs, c.debits)
 	}
 }
@@ -130,7 +133,7 @@ func TestForgottenHit(t *testing.T) {
 // An asker may lie about its numbers as it likes: it fools itself alone.
 func TestLiesAboutNumbers(t *testing.T) {
 	c := &till{}
-	liar, honest := session{handler: c, memory: new(memory)}, session{handler: c, memory: new(memory)}
+	liar, honest := session{decider: decider{handler: c}, memory: new(memory)}, session{decider: decider{handler: c}, memory: new(memory)}
 	for _, first := range []uint64{0, 1<<64 - 1, 1<<64 - 2, 1 << 63, 1, 0} {
 		out, err := liar.answer(asked(t, first, 1, 2, 3))
 		told(t, out, err)
@@ -148,7 +151,7 @@ func TestDecideOnce(t *testing.T) {
 		defer s.Close()
 		one := s.senders.join(1)
 		defer s.senders.leave(1, one)
-		stream := session{handler: c, memory: &one.memory}
+		stream := session{decider: decider{handler: c}, memory: &one.memory}
 		viaStream := func(number uint64) (Answer, error) {
 			out, err := stream.answer(asked(t, number, int(number)))
 			answers, errs := told(t, out, err)
@@ -169,7 +172,9 @@ func TestDecideOnce(t *testing.T) {
 		if c.total != 3 || len(c.debits) != 3 {
 			t.Errorf("debited %v", c.debits)
 		}
-		_, _ = viaStream(5 + memorySize)
+		for n := range uint64(memorySize) {
+			_, _ = viaStream(1000 + n)
+		}
 		if _, err := viaPeer(5); err != ErrForgotten || c.debits[5] != 0 {
 			t.Errorf("forgotten: %v", err)
 		}
@@ -182,11 +187,11 @@ func TestDecideOnce(t *testing.T) {
 			}
 		}
 		c.notHere = true
-		if a, err := viaPeer(7); err != nil || !a.NotHeld || a.Hint != 7 {
+		if a, err := viaPeer(9000); err != nil || !a.NotHeld || a.Hint != 7 {
 			t.Errorf("not held: %+v, %v", a, err)
 		}
 		c.notHere = false
-		if a, err := viaStream(7); err != nil || a.NotHeld || c.debits[7] != 1 {
+		if a, err := viaStream(9000); err != nil || a.NotHeld || c.debits[9000] != 1 {
 			t.Errorf("held at last: %+v, %v", a, err)
 		}
 	})
@@ -209,7 +214,7 @@ func TestDecideOnceAtTheSameTime(t *testing.T) {
 		wg.Go(func() {
 			one := s.senders.join(1)
 			defer s.senders.leave(1, one)
-			stream := session{handler: c, memory: &one.memory}
+			stream := session{decider: decider{handler: c}, memory: &one.memory}
 			for n := range 500 {
 				out, err := stream.answer(asked(t, uint64(n)+1, n))
 				told(t, out, err)

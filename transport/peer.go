@@ -44,13 +44,14 @@ type Peer struct {
 	stream     grpc.ClientStream // nil unless connected
 	hangUp     func()            // ends the stream; nil once it is to be ended
 	boot       string            // who answers on the stream, or did on the last; "" is nobody
-	queue      []*call
+	queue      line
 	flights    []*batch         // sent and not answered, oldest first
 	again      []*batch         // of streams that broke, to be sent before the queue
 	spare      []*batch         // to be used again
 	inFlight   int              // frames that hold back the next: flights, and one just answered
 	unanswered int              // bytes in flight
 	sending    bool             // somebody is putting a frame together or sending it
+	reply      reply            // being read, by whoever reads the stream
 	sequence   uint64           // number of the last hit that was put in a frame
 	armed      int64            // when the sweeper will look next, but for a grain
 	bulk       *grpc.ClientConn // of the calls; nil before the first
@@ -166,11 +167,10 @@ func (p *Peer) drop(s peerState, err error) {
 
 // failQueue ends the calls that wait for their first frame. p.mu is held.
 func (p *Peer) failQueue(err error) {
-	for _, c := range p.queue {
-		c.fail(err)
+	for _, c := range p.queue.heads {
+		c.failAll(err)
 	}
-	clear(p.queue)
-	p.queue = p.queue[:0]
+	p.queue.leave(len(p.queue.heads))
 }
 
 // jitter spreads a delay by half of it each way, so that replicas don't act in

@@ -19,6 +19,8 @@ const (
 	// statusNotHeld: nothing was debited here; the hint stands in place of what
 	// remains.
 	statusNotHeld = 1 << 3
+	// statusFields: there are fields of the verdict behind the records.
+	statusFields = 1 << 4
 )
 
 func replySize(count int) int { return envelopeBytes + replyHeader + count*verdictBytes }
@@ -55,9 +57,9 @@ func putVerdict(f []byte, v *bucket.Verdict) {
 }
 
 // AppendVerdict appends a verdict in the form that it has in a reply.
-func AppendVerdict(b []byte, v bucket.Verdict) []byte {
+func AppendVerdict(b []byte, v *bucket.Verdict) []byte {
 	var f [verdictBytes]byte
-	putVerdict(f[:], &v)
+	putVerdict(f[:], v)
 	return append(b, f[:]...)
 }
 
@@ -92,6 +94,12 @@ type reply struct {
 	count    int
 	stride   int
 	verdicts []byte
+	tail     []byte // the fields of the verdicts to come
+
+	at     int    // how many have been read
+	record []byte // of the last that was read
+	isRun  bool   // equal hits are told different things,
+	run    bucket.Run
 }
 
 func (r *reply) parse(b []byte) error {
@@ -108,19 +116,65 @@ func (r *reply) parse(b []byte) error {
 	r.count = int(binary.BigEndian.Uint16(f[2:]))
 	r.first = binary.BigEndian.Uint64(f[4:])
 	r.stride = int(binary.BigEndian.Uint16(f[12:]))
-	r.verdicts = f[replyHeader:]
-	if r.stride < verdictBytes || len(r.verdicts) != r.count*r.stride {
+	r.verdicts, r.at = f[replyHeader:], 0
+	if r.stride < verdictBytes || len(r.verdicts) < r.count*r.stride {
 		return malformed("%d bytes for %d verdicts of %d", len(r.verdicts), r.count, r.stride)
+	}
+	r.verdicts, r.tail = r.verdicts[:r.count*r.stride], r.verdicts[r.count*r.stride:]
+	tail := r.tail
+	for i := range r.count {
+		if !r.hasFields(i) {
+			continue
+		}
+		if _, tail, err = cutFields(tail); err != nil {
+			return err
+		}
+	}
+	if len(tail) > 0 {
+		return malformed("%d bytes behind %d verdicts of %d", len(tail), r.count, r.stride)
 	}
 	return nil
 }
 
-// answer reads the i-th answer, which is to h; ErrDeadline says that the owner dropped the hit
-// because its time was over.
-func (r *reply) answer(a *Answer, i int, h *Hit) error {
-	return readAnswer(a, r.verdicts[i*r.stride:], h)
+func (r *reply) hasFields(i int) bool { return r.verdicts[i*r.stride]&statusFields != 0 }
+
+// check looks at whether the reply is one to the frame.
+func (r *reply) check(sent *batch) error {
+	if r.first != sent.first || r.count != len(sent.calls) {
+		return malformed("a reply to %d hits from %d, where %d from %d were asked", r.count, r.first, len(sent.calls), sent.first)
+	}
+	for i, tail := 0, r.tail; len(tail) > 0; i++ {
+		if !r.hasFields(i) {
+			continue
+		}
+		var own fields
+		own, tail, _ = cutFields(tail)
+		if run, ok := own.get(fieldRun); ok {
+			if err := checkRun(run, 1+sent.calls[i].others); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
+// next goes to the next answer, which is to h. The fields have been checked.
+func (r *reply) next(h *Hit) {
+	r.record, r.isRun = r.verdicts[r.at*r.stride:][:verdictBytes], false
+	r.at++
+	if r.record[0]&statusFields == 0 {
+		return
+	}
+	var own fields
+	own, r.tail, _ = cutFields(r.tail)
+	if f, ok := own.get(fieldRun); ok && r.record[0]&(statusDropped|statusNotHeld) == 0 {
+		r.isRun = true
+		readRun(&r.run, r.record, f, h)
+	}
+}
+
+// readAnswer reads a record to a, which is zero before, as the answer to h. ErrDeadline
+// says that the owner dropped the hit because its time was over.
 func readAnswer(a *Answer, f []byte, h *Hit) error {
 	switch {
 	case f[0]&statusDropped != 0:

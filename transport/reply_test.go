@@ -109,7 +109,7 @@ func hostileReplies() map[string][2]string {
 	add("no header", "no header", sealed(inner[:replyHeader-1]...))
 	add("version 2", "version 2", change(good, 0, 2))
 	add("a request", "kind 1", change(good, 1, kindHits))
-	add("a verdict less", "bytes for 1 verdicts", change(good, 2, 0, 1))
+	add("a verdict less", "48 bytes behind 1 verdicts", change(good, 2, 0, 1))
 	add("a verdict more", "bytes for 3 verdicts", change(good, 2, 0, 3))
 	add("65535 verdicts", "65535 verdicts", change(good, 2, 0xff, 0xff))
 	add("records of 0", "verdicts of 0", sealed(change(good, 12, 0, 0)[envelopeBytes:][:replyHeader]...))
@@ -137,7 +137,7 @@ func TestLaterVersionOfReply(t *testing.T) {
 	later[14], later[15] = 0xff, 0xff
 	for i := range want {
 		r := later[replyHeader+i*(verdictBytes+4):]
-		r[0], r[2], r[3] = r[0]|0xf0, 0xff, 0xff
+		r[0], r[2], r[3] = r[0]|0xe0, 0xff, 0xff
 	}
 	var r reply
 	if err := r.parse(sealed(later...)); err != nil {

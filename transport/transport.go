@@ -91,11 +91,18 @@ type Hit struct {
 	// Orphan says that the hit was sent to another holder of the key's state, which
 	// was silent: it may have been debited there.
 	Orphan bool
+	// Count is how many equal hits this one stands for, where a Handler sees it: they
+	// waited for the same frame, and are to be decided as if one after the other.
+	// Ask ignores it.
+	Count int
 }
 
 // Answer is what the owner says to a hit.
 type Answer struct {
 	Verdict bucket.Verdict
+	// Run is where a Handler writes what is said to each of Count hits, where that is
+	// more than one. If it leaves it empty, the Verdict is said to all.
+	Run *bucket.Run
 	// Number is the hit's, among those of its asker's boot to this peer. Ask sets
 	// it with an error as well, as the hit may have been debited; it is 0 where the
 	// hit was never put in a frame and so was not.
@@ -149,7 +156,7 @@ type Clock func() int64
 const (
 	maxFrameHits  = 1024
 	maxFrameRules = 64 // different rules in one frame
-	maxQueue      = 8192
+	maxQueue      = 8192 // entries
 	// maxFrameBytes is the largest of the sizes in which gRPC pools buffers, but
 	// for that of 1 MiB, which would be cleared for every frame.
 	maxFrameBytes = 32 << 10
@@ -165,6 +172,7 @@ const (
 	MaxCall = 4 << 20
 
 	maxMessage = 128 << 10 // of hits; calls are bounded by MaxCall
+	maxReply   = maxMessage - 1<<10
 	window     = 4 << 20   // set on both ends: it switches gRPC's estimator pings off
 	dialTime   = time.Second
 )
