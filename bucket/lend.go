@@ -194,7 +194,7 @@ func (l *lease) share(one *holder, want, free, lasts int64, terms []term, now in
 	}
 	pool := max(free, back)
 	g := min(want, free, scale(pool, one.wants, all), burst/burstShare-l.out)
-	if g < leastGrant {
+	if g < leastGrant && g < want {
 		return 0
 	}
 	return g

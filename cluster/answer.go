@@ -52,13 +52,28 @@ func (a answering) Decide(h *transport.Hit, now int64, answer *transport.Answer)
 		answer.NotHeld, answer.Hint = true, uint64(former)
 		return
 	}
-	if n.decideHere(&answer.Verdict, answer.Run, h, now) {
+	if n.decideFor(h, now, answer) || n.decideHere(&answer.Verdict, answer.Run, h, now) {
 		return
 	}
 	answer.NotHeld = true // on its way here, or lost, or elsewhere
 	if m := n.holder(n.view.Load(), partition(h)); m.peer != nil && m.alive() {
 		answer.Hint = uint64(m.id)
 	}
+}
+
+// decideFor decides what a peer itself asks, by the token if it is here: so it is known
+// who asks often, and should be lent some of the key.
+func (n *Node) decideFor(h *transport.Hit, now int64, a *transport.Answer) bool {
+	switch {
+	case h.Asker == 0 || h.Peek || !n.holds(h, now):
+		return false
+	case a.Run == nil:
+		return n.lend(a, h, h.Asker, now)
+	case !n.take(&a.Verdict, a.Run, h, now):
+		return false
+	}
+	a.Hot = h.Count >= 10 && h.Rule.LeaseTerm() > 0
+	return true
 }
 
 // Call answers what peers ask besides hits.

@@ -18,10 +18,21 @@ const (
 	maxHints = 2
 )
 
-// decide decides a hit here, if the token of its partition is here and this
-// replica has not stood still. v is zero before.
+// decide decides a hit of this replica here, if the token of its partition is here and
+// it has not stood still. v is zero before.
 func (n *Node) decide(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
-	return n.parts.holds(partition(h)) && !n.stoodStill(now) && n.take(v, nil, h, now)
+	switch {
+	case !n.holds(h, now):
+		return false
+	case h.Statement.Seq != 0:
+		return n.lendSelf(v, h, now)
+	}
+	return n.take(v, nil, h, now)
+}
+
+// holds reports whether the token of a hit's partition seems to be here.
+func (n *Node) holds(h *transport.Hit, now int64) bool {
+	return n.parts.holds(partition(h)) && !n.stoodStill(now)
 }
 
 // partition is where the hit's key lies.
@@ -36,10 +47,11 @@ func (n *Node) forward(v *bucket.Verdict, h *transport.Hit, now, expire int64) {
 		until = now + (expire-now)/2
 	}
 	sent, ok := n.askHolder(v, h, now, until)
+	n.hot.settle(h)
 	if !ok && sent.number == 0 {
 		n.hot.takeBack(h)
 	}
-	h.Refused = 0
+	h.Refused, h.Statement = 0, transport.Statement{} // nobody else answers these
 	if !ok && !sent.lost {
 		*v, ok = n.askOthers(h, sent, expire)
 	}
@@ -86,7 +98,7 @@ func (n *Node) askHolder(v *bucket.Verdict, h *transport.Hit, now, until int64) 
 	var answer transport.Answer
 	for ; now < until; now = n.now() {
 		if s.target.peer == nil {
-			if n.decideHere(v, nil, h, now) {
+			if n.decide(v, h, now) || n.decideHere(v, nil, h, now) {
 				return sentHit{}, true
 			}
 			s.wait(until)

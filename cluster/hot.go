@@ -1,19 +1,23 @@
 package cluster
 
 import (
-	"maps"
 	"math"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/transport"
 )
 
-// hotSlots is how many keys are known here that are held elsewhere: refused ones,
-// and those of which this replica has a lease. A power of two.
-const hotSlots = 4096
+const (
+	// hotSlots is how many keys are known here that are held elsewhere: refused ones,
+	// and those of which this replica has a lease. A power of two.
+	hotSlots = 4096
+	// mostLow and mostReturns bound what waits to be told to holders. What finds no room
+	// is lost: such tokens come back to the holder when their lease ends.
+	mostLow, mostReturns = 256, 64
+)
 
 // hotKeys is what is known here of keys besides the buckets: what their holders have
 // refused or lent. It has a bounded number of places, two for each key, and what finds
@@ -25,11 +29,17 @@ type hotKeys struct {
 	// reset is when a key was last reset here: what was asked before says nothing of
 	// after.
 	reset atomic.Int64
-	wake  chan struct{} // of capacity 1: the first key has come
+	seq   atomic.Uint64 // of the last statement about any key
+	id    uint32        // of receipts of what was spent from leases
 
-	refunded names // rules of which hits are refunded: a refusal doesn't last
+	wake    chan struct{}      // of capacity 1: the first key has come
+	low     chan *hotKey       // keys of which more tokens are to be asked for
+	returns chan transport.Hit // tokens to be given back of keys that lost their place
 
-	mu sync.Mutex // held to change slots; never while hotKey.mu is
+	refunded names // rules of which hits are refunded: a refusal doesn't last, and nothing is leased
+
+	mu     sync.Mutex // held to change slots; before any hotKey.mu
+	closed bool       // there are no keys any more
 }
 
 // hotKey is what is known of one key under one rule's numbers. Deciding by it takes no
@@ -41,15 +51,21 @@ type hotKey struct {
 	penal  bool           // it has some
 	most   int64          // tokens that a hit may cost
 	denial denial
+	lease  atomic.Pointer[lease] // nil if there is none
 
-	mu       sync.Mutex // held to write denial
+	mu       sync.Mutex // held to write denial, and what a lease says it is for
 	reported int64      // when the holder was last told of refusals; the sweep's alone
 
 	_        [64]byte     // what follows is written by each refusal
 	refusals atomic.Int64 // that the penalties at the holder don't know of yet
 }
 
-func newHotKeys() *hotKeys { return &hotKeys{wake: make(chan struct{}, 1)} }
+func newHotKeys() *hotKeys {
+	return &hotKeys{
+		id:   rand.Uint32(),
+		wake: make(chan struct{}, 1), low: make(chan *hotKey, mostLow), returns: make(chan transport.Hit, mostReturns),
+	}
+}
 
 func newHotKey(d bucket.Digest, rule *bucket.Rule) *hotKey {
 	return &hotKey{digest: d, rule: rule, limits: rule.Limits(), penal: len(rule.Penalties()) > 0, most: rule.Capacity()}
@@ -74,29 +90,49 @@ func (t *hotKeys) of(d bucket.Digest, rule *bucket.Rule) *hotKey {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := d.Lo % hotSlots
-	place := i
-	for _, j := range [...]uint64{i, i ^ 1} {
-		k := t.slots[j].Load()
-		if k != nil && k.digest == d {
-			if k.under(rule) {
-				return k
-			}
-			place = j
-			break
-		}
-		if k == nil && t.slots[place].Load() != nil {
-			place = j
-		}
+	if k := t.find(d); k.under(rule) {
+		return k
 	}
 	k := newHotKey(d, rule)
-	if t.slots[place].Swap(k) == nil && t.used.Add(1) == 1 {
+	if t.closed {
+		return k
+	}
+	former := t.slots[t.place(d)].Swap(k)
+	switch {
+	case former == nil:
+		t.grow()
+	case former.digest == d:
+		t.retire(former, rule)
+	default:
+		t.retire(former, former.rule)
+	}
+	return k
+}
+
+// grow counts one more key, and wakes who looks after them. t.mu is held.
+func (t *hotKeys) grow() {
+	if t.used.Add(1) == 1 {
 		select {
 		case t.wake <- struct{}{}:
 		default:
 		}
 	}
-	return k
+}
+
+// place is which slot a key gets: its own, an empty one, or that of a key which has no
+// lease. t.mu is held.
+func (t *hotKeys) place(d bucket.Digest) uint64 {
+	i := d.Lo % hotSlots
+	one, other := t.slots[i].Load(), t.slots[i^1].Load()
+	switch {
+	case one == nil || one.digest == d:
+		return i
+	case other == nil || other.digest == d:
+		return i ^ 1
+	case one.lease.Load() != nil && other.lease.Load() == nil:
+		return i ^ 1
+	}
+	return i
 }
 
 // remove takes a key's place from it.
@@ -106,6 +142,46 @@ func (t *hotKeys) remove(i int, k *hotKey) {
 	if t.slots[i].CompareAndSwap(k, nil) {
 		t.used.Add(-1)
 	}
+}
+
+// retire has what was lent of a key that has lost its place given back, under the
+// numbers that its holder will hear next. The statement is older than any that is made
+// of the key after this: if that comes first the holder doesn't believe this one.
+func (t *hotKeys) retire(k *hotKey, rule *bucket.Rule) {
+	l := k.lease.Load()
+	if l == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l.ended = true
+	if back := l.tokens.Swap(0); back > 0 {
+		select {
+		case t.returns <- transport.Hit{Digest: k.digest, Rule: rule, Statement: transport.Statement{Seq: t.seq.Add(1), Back: back}}:
+		default:
+		}
+	}
+}
+
+// close forgets everything, and returns what is to be given back.
+func (t *hotKeys) close() (returns []transport.Hit) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	for i := range t.slots {
+		k := t.slots[i].Swap(nil)
+		if k == nil {
+			continue
+		}
+		t.used.Add(-1)
+		if l := k.lease.Load(); l != nil {
+			k.mu.Lock()
+			l.ended = true
+			returns = append(returns, transport.Hit{Digest: k.digest, Rule: k.rule, Statement: transport.Statement{Seq: t.seq.Add(1), Back: l.tokens.Swap(0)}})
+			k.mu.Unlock()
+		}
+	}
+	return returns
 }
 
 // under reports whether the key is known under the numbers of that rule.
@@ -124,11 +200,22 @@ func (t *hotKeys) decide(h *transport.Hit, now int64, v *bucket.Verdict) (by pat
 		return 0, false
 	}
 	if !k.under(h.Rule) { // and by other numbers what was taken may come back sooner
-		t.forgive(h.Digest, math.MaxInt64)
+		t.change(k, h.Rule)
 		return 0, false
 	}
-	if k.refuses(h.Tokens, now, v) {
+	l := k.lease.Load()
+	if l != nil && t.spend(k, l, h, now, v) {
+		return byLease, true
+	}
+	if k.refuses(h.Tokens, now, v) || l != nil && l.refuses(h.Tokens, now, v) {
+		if l != nil {
+			l.miss(h.Tokens)
+		}
 		return byDenial, true
+	}
+	if l != nil {
+		l.miss(h.Tokens)
+		t.ask(k, l, h, now)
 	}
 	if k.penal && k.refusals.Load() > 0 {
 		h.Refused = k.refusals.Swap(0)
@@ -142,7 +229,7 @@ func (k *hotKey) refuses(n, now int64, v *bucket.Verdict) bool {
 	if !refused {
 		return false
 	}
-	plain := int(v.Limit) < len(k.limits) // else a penalty refuses, which that costs nothing
+	plain := int(v.Limit) < len(k.limits) // else a penalty refuses, which costs nothing
 	if k.penal && plain {
 		k.refusals.Add(1)
 	}
@@ -150,16 +237,33 @@ func (k *hotKey) refuses(n, now int64, v *bucket.Verdict) bool {
 	case n > k.most:
 		v.RetryAfter = bucket.Never
 	case more > 0 && plain:
-		v.RetryAfter = time.Duration(after(int64(v.RetryAfter), longer(&k.limits[v.Limit], more)))
+		v.RetryAfter = rest(satAdd(int64(v.RetryAfter), int64(longer(&k.limits[v.Limit], more))), 0)
 	}
 	return true
+}
+
+// change forgets a key as other numbers have come. What was lent of it is given back.
+func (t *hotKeys) change(k *hotKey, rule *bucket.Rule) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := k.digest.Lo % hotSlots
+	if t.slots[i].CompareAndSwap(k, nil) || t.slots[i^1].CompareAndSwap(k, nil) {
+		t.used.Add(-1)
+		t.retire(k, rule)
+	}
 }
 
 // hear notes what the holder has answered to a hit that was asked at asked.
 func (t *hotKeys) hear(h *transport.Hit, a *transport.Answer, asked, now int64) {
 	v := &a.Verdict
+	if v.Degraded {
+		return
+	}
+	if a.Hot || h.Statement.Seq != 0 {
+		t.hearLease(h, a, now)
+	}
 	switch {
-	case v.Degraded || h.Tokens == 0 || asked <= t.reset.Load():
+	case h.Tokens == 0 || asked <= t.reset.Load():
 	case v.Allowed:
 		if t.used.Load() > 0 {
 			t.forgive(h.Digest, h.Tokens)
@@ -173,9 +277,6 @@ func (t *hotKeys) hear(h *transport.Hit, a *transport.Answer, asked, now int64) 
 			return
 		}
 		k := t.of(h.Digest, h.Rule)
-		if k.penal {
-			return // refusals can't be reported yet
-		}
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		k.denial.note(h.Tokens, asked, now, v, most)
@@ -191,12 +292,21 @@ func (t *hotKeys) forgive(d bucket.Digest, n int64) {
 	}
 }
 
-// forget forgets what has been refused of a key that is reset.
+// forget forgets what has been refused of a key that is reset. What was lent of it
+// goes on: its holder still has it for lent.
 func (t *hotKeys) forget(d bucket.Digest, now int64) {
 	t.reset.Store(now)
-	if k := t.find(d); k != nil {
-		k.refusals.Store(0)
-		t.forgive(d, math.MaxInt64)
+	k := t.find(d)
+	if k == nil {
+		return
+	}
+	k.refusals.Store(0)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.denial.clear(math.MaxInt64)
+	if l := k.lease.Load(); l != nil {
+		l.scarce.Store(false)
+		l.next.Store(0)
 	}
 }
 
@@ -217,35 +327,7 @@ func (t *hotKeys) refund(d bucket.Digest, rule *bucket.Rule) {
 	for i := range t.slots {
 		if k := t.slots[i].Load(); k != nil && k.rule.Name() == rule.Name() {
 			t.forgive(k.digest, math.MaxInt64)
+			k.end()
 		}
 	}
-}
-
-// names is a set of names that are read often and added hardly ever. It forgets all
-// when there are too many.
-type names struct {
-	mu   sync.Mutex
-	sets atomic.Pointer[map[string]bool]
-}
-
-const mostNames = 1000
-
-func (s *names) has(name string) bool {
-	set := s.sets.Load()
-	return set != nil && (*set)[name]
-}
-
-// add reports whether the name is new.
-func (s *names) add(name string) bool {
-	if s.has(name) {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	next := map[string]bool{name: true}
-	if set := s.sets.Load(); set != nil && len(*set) < mostNames {
-		maps.Copy(next, *set)
-	}
-	s.sets.Store(&next)
-	return true
 }

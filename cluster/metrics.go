@@ -23,8 +23,21 @@ type Metrics struct {
 	Relayed int64
 	// Decisions counts those of Take.
 	Decisions DecisionMetrics
+	// Leases says what is lent between this replica and others.
+	Leases LeaseMetrics
 	// Handoff says how the partitions fare.
 	Handoff HandoffMetrics
+}
+
+// LeaseMetrics says how a node's leases fare.
+type LeaseMetrics struct {
+	// Keys are how many of the keys that are held here are lent to others, and Lent how
+	// many tokens of them.
+	Keys int
+	Lent int64
+	// Statements counts the messages about leases, and about refusals that penalties
+	// count, that this replica has sent to holders without a hit.
+	Statements int64
 }
 
 // HandoffMetrics says how a node's partitions fare.
@@ -53,7 +66,7 @@ type HandoffMetrics struct {
 }
 
 // counters are what a node counts besides its partitions.
-type counters struct{ byStandby, byPolicy, relayed atomic.Int64 }
+type counters struct{ byStandby, byPolicy, relayed, statements atomic.Int64 }
 
 // Metrics returns a snapshot. It looks at every partition, which takes some tens of
 // microseconds, and is safe for concurrent use.
@@ -67,6 +80,8 @@ func (n *Node) Metrics() Metrics {
 		Decisions: n.decisions.sum(),
 		Handoff:   n.parts.metrics(),
 	}
+	m.Leases.Keys, m.Leases.Lent = n.store.Leases()
+	m.Leases.Statements = n.counters.statements.Load()
 	m.Handoff.Uncopied = n.parts.uncopied(v)
 	for _, other := range v.members {
 		switch {

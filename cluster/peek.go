@@ -20,9 +20,7 @@ func (n *Node) Peek(ctx context.Context, rule *bucket.Rule, key string, tokens i
 // different things these go to run, if it isn't nil.
 func (n *Node) take(v *bucket.Verdict, run *bucket.Run, h *transport.Hit, now int64) (ok bool) {
 	held, scale := &n.parts.held[partition(h)], int(n.scale.Load())
-	if h.Refused > 0 {
-		n.store.Penalize(held, h.Rule, h.Digest, h.Refused, now)
-	}
+	n.penalize(h, now)
 	if h.Peek {
 		*v, ok = n.store.PeekHeld(held, h.Rule, h.Digest, h.Tokens, now, scale)
 		return ok
@@ -31,6 +29,13 @@ func (n *Node) take(v *bucket.Verdict, run *bucket.Run, h *transport.Hit, now in
 		return n.store.TakeRun(run, held, h.Rule, h.Digest, h.Tokens, h.Count, now, scale)
 	}
 	return n.store.TakeHeld(v, held, h.Rule, h.Digest, h.Tokens, now, scale)
+}
+
+// penalize charges the penalties with what was refused elsewhere.
+func (n *Node) penalize(h *transport.Hit, now int64) {
+	if h.Refused > 0 {
+		n.store.Penalize(&n.parts.held[partition(h)], h.Rule, h.Digest, h.Refused, now)
+	}
 }
 
 // takeShare is take without a condition, from a store and by a share of the limits.

@@ -35,6 +35,9 @@ func (n *Node) Refund(ctx context.Context, rule *bucket.Rule, key string, r buck
 		return nil // it was a share
 	}
 	defer n.hot.refund(d, rule)
+	if n.hot.unspend(d, &r, now) {
+		return nil
+	}
 	return n.refund(ctx, rule, d, r, now)
 }
 

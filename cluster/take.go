@@ -61,6 +61,10 @@ func (n *Node) route(ctx context.Context, v *bucket.Verdict, h *transport.Hit, n
 		return by
 	}
 	if n.decide(v, h, now) {
+		n.hot.settle(h)
+		if v.Leased {
+			n.hot.warm(h, now)
+		}
 		return byToken
 	}
 	n.forward(v, h, now, n.expiry(ctx, now))

@@ -81,7 +81,7 @@ func (s *Server) serve(stream grpc.ServerStream) error {
 	if err := stream.SendHeader(s.hello.header()); err != nil { // the asker waits for it
 		return err
 	}
-	session := session{decider: decider{handler: s.handler}, memory: &one.memory}
+	session := session{decider: decider{handler: s.handler}, memory: &one.memory, from: from}
 	for {
 		var in frame
 		if err := stream.RecvMsg(&in); err != nil {

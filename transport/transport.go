@@ -86,6 +86,12 @@ type Hit struct {
 	// Refused says how many hits of the key the asker has refused by itself since it
 	// last said so: the penalties of the rule count them before this hit is decided.
 	Refused int64
+	// Statement is about what the asker was lent of the key. No other hit shares an
+	// entry with one that has a statement, or says something of refusals.
+	Statement Statement
+	// Asker is the boot whose hit this is, where a Handler sees it; 0 if it came by way
+	// of another.
+	Asker uint64
 	// Peek asks what would be decided, and takes nothing.
 	Peek bool
 	// Orphan says that the hit was sent to another holder of the key's state, which
@@ -103,6 +109,10 @@ type Answer struct {
 	// Run is where a Handler writes what is said to each of Count hits, where that is
 	// more than one. If it leaves it empty, the Verdict is said to all.
 	Run *bucket.Run
+	// Hot says that it is worth the asker's while to be lent some of the key, and Grant
+	// answers the hit's statement.
+	Hot   bool
+	Grant Grant
 	// Number is the hit's, among those of its asker's boot to this peer. Ask sets
 	// it with an error as well, as the hit may have been debited; it is 0 where the
 	// hit was never put in a frame and so was not.
@@ -155,7 +165,7 @@ type Clock func() int64
 
 const (
 	maxFrameHits  = 1024
-	maxFrameRules = 64 // different rules in one frame
+	maxFrameRules = 64   // different rules in one frame
 	maxQueue      = 8192 // entries
 	// maxFrameBytes is the largest of the sizes in which gRPC pools buffers, but
 	// for that of 1 MiB, which would be cleared for every frame.
@@ -173,6 +183,6 @@ const (
 
 	maxMessage = 128 << 10 // of hits; calls are bounded by MaxCall
 	maxReply   = maxMessage - 1<<10
-	window     = 4 << 20   // set on both ends: it switches gRPC's estimator pings off
+	window     = 4 << 20 // set on both ends: it switches gRPC's estimator pings off
 	dialTime   = time.Second
 )
