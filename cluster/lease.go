@@ -65,6 +65,7 @@ type leaseBooks struct {
 	level   int64  // the tokens there would be if none had been spent since the latest statement
 	ceiling int64  // what the holder believes to be here at most
 	asked   int64  // when the latest statement was made, or the lease
+	want    int64  // what that would have liked
 	heard   uint64 // whose answer was taken last
 	rtt     int64  // how long a question takes
 	ended   bool   // nothing is to be asked for any more
@@ -186,7 +187,7 @@ func (l *lease) state(seq uint64, all bool, now int64) transport.Statement {
 	}
 	l.lead.Store(wait)
 	l.seq.Store(seq)
-	l.level, l.ceiling, l.asked, l.used = s.Have, s.Have, now, 0
+	l.level, l.ceiling, l.want, l.asked, l.used = s.Have, s.Have, s.Want, now, 0
 	return s
 }
 
@@ -215,7 +216,11 @@ func (l *lease) hear(a *transport.Answer, now int64) {
 	l.whole.Store(after(now, v.ResetAfter))
 	l.scarce.Store(g.Hold > 0)
 	hold := min(g.Hold, time.Duration(l.term))
-	l.next.Store(l.asked + int64(hold))
+	pause := int64(hold)
+	if g.Grant < l.want { // no more is lent: what there is can be asked for hit by hit
+		pause = max(pause, l.term/4)
+	}
+	l.next.Store(l.asked + pause)
 	if hold > 0 {
 		l.hold.until.Store(0)
 		l.hold.note(1, l.asked, now, &bucket.Verdict{Limit: v.Limit, RetryAfter: max(hold, v.RetryAfter), ResetAfter: v.ResetAfter}, hold)
