@@ -36,9 +36,9 @@ func (s *Store) AskHeld(held *atomic.Int64, rule *Rule, d Digest, a Ask, now int
 		return answer, true
 	}
 	m := moment{now, satAdd(s.epoch, now)}
-	l, i := s.holder(sh, rule, d, &a, since, m)
+	l, i := s.holder(sh, d, &a, since, m)
 	if i >= 0 && a.Seq > l.holders[i].seq {
-		s.lend(&answer, sh, l, i, &h, &a, lasts, m)
+		s.lend(&answer, sh, l, i, rule, &h, &a, lasts, m)
 	} else {
 		s.decide(&answer.Verdict, sh, &h)
 	}
@@ -51,7 +51,7 @@ func (s *Store) AskHeld(held *atomic.Int64, rule *Rule, d Digest, a Ask, now int
 // those who hold it, -1 if it has none. Whoever wants something gets one, at first
 // with nothing in it: by then it begins to have a right to a share of what comes
 // back.
-func (s *Store) holder(sh *shard, rule *Rule, d Digest, a *Ask, since int64, m moment) (*lease, int) {
+func (s *Store) holder(sh *shard, d Digest, a *Ask, since int64, m moment) (*lease, int) {
 	l := s.lease(sh, d, m)
 	if l != nil {
 		if i := l.find(a.Peer, since); i >= 0 {
@@ -62,7 +62,7 @@ func (s *Store) holder(sh *shard, rule *Rule, d Digest, a *Ask, since int64, m m
 		return l, -1
 	}
 	if l == nil {
-		if l = s.begin(sh, rule, d, m.now); l == nil {
+		if l = s.begin(sh, d, m.now); l == nil {
 			return nil, -1
 		}
 	}
@@ -74,7 +74,7 @@ func (s *Store) holder(sh *shard, rule *Rule, d Digest, a *Ask, since int64, m m
 }
 
 // begin makes a lease of a key, unless the shard has too many.
-func (s *Store) begin(sh *shard, rule *Rule, d Digest, now int64) *lease {
+func (s *Store) begin(sh *shard, d Digest, now int64) *lease {
 	if sh.full() {
 		s.endLeases(sh, now)
 	}
@@ -84,7 +84,7 @@ func (s *Store) begin(sh *shard, rule *Rule, d Digest, now int64) *lease {
 	if sh.leases == nil {
 		sh.leases = leases{}
 	}
-	l := &lease{digest: d, terms: rule.terms[:rule.plain]}
+	l := &lease{digest: d}
 	sh.leases[d.Hi] = l
 	return l
 }
@@ -102,7 +102,8 @@ func (s *Store) hot(sh *shard, d Digest, peer uint64, now int64) bool {
 
 // lend hears the statement of holder i, decides its hit, and grants what it may.
 // lasts is the rule's LeaseTerm.
-func (s *Store) lend(answer *Answer, sh *shard, l *lease, i int, h *hit, a *Ask, lasts int64, m moment) {
+func (s *Store) lend(answer *Answer, sh *shard, l *lease, i int, rule *Rule, h *hit, a *Ask, lasts int64, m moment) {
+	l.terms = rule.terms[:rule.plain]
 	var space [MaxLimits]account
 	accounts := space[:len(h.terms)]
 	for j := range h.terms {
@@ -166,9 +167,10 @@ func (l *lease) grant(answer *Answer, i int, h *hit, a *Ask, accounts []account,
 		if g < want {
 			answer.Hold = hold(lasts/4, h.digest, a)
 		}
-		answer.Grant, answer.Left = g, free-g
+		answer.Grant = g
 		l.out, holder.left = l.out+g, holder.left+g
 	}
+	answer.Left = free - answer.Grant
 	if holder.left > 0 || want > 0 { // what it keeps goes on
 		holder.expires = max(holder.expires, ends)
 		answer.Term = time.Duration(min(lasts, ends-m.now) / 32 * 31)
