@@ -58,12 +58,12 @@ type Verdict struct {
 // A place that the rule doesn't have, which only a faulty peer can name, is
 // read as the first.
 func (r *Rule) Decision(v Verdict) (d Decision) {
-	r.word(&d, &v)
+	r.Word(&d, &v)
 	return d
 }
 
-// word is Decision without copying either.
-func (r *Rule) word(d *Decision, v *Verdict) {
+// Word is Decision without copying either: it writes all of d, which must be zero.
+func (r *Rule) Word(d *Decision, v *Verdict) {
 	mode := r.Mode()
 	if mode == Off {
 		*d = r.off()

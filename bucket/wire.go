@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 )
 
@@ -53,7 +52,7 @@ func DecodeRule(b []byte) (*Rule, error) {
 	if len(b) == 0 || len(b) > MaxRuleBytes {
 		return nil, errRuleEncoding
 	}
-	r := &Rule{mode: new(atomic.Uint32)}
+	r := &Rule{shared: new(shared)}
 	r.seal(b)
 	for len(b) > 0 {
 		d, rest, err := decodeTerm(b)

@@ -19,12 +19,9 @@ const (
 )
 
 // decide decides a hit here, if the token of its partition is here and this
-// replica has not stood still.
-func (n *Node) decide(h transport.Hit, now int64) (v bucket.Verdict, ok bool) {
-	if !n.parts.holds(partition(h)) || n.stoodStill(now) {
-		return bucket.Verdict{}, false
-	}
-	return n.take(h, now)
+// replica has not stood still. It writes the verdict to v, which is zero before.
+func (n *Node) decide(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
+	return n.parts.holds(ring.Partition(h.Digest.Hi)) && !n.stoodStill(now) && n.take(v, h, now)
 }
 
 // partition is where the hit's key lies.

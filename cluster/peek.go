@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/ring"
 	"github.com/shoal-dev/shoal/transport"
 )
 
@@ -11,18 +12,20 @@ import (
 // nothing, creates nothing and charges no penalty, here or at the holder of the key,
 // and where the holder is this replica it allocates nothing. What else is said of
 // Take holds for Peek.
-func (n *Node) Peek(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (bucket.Decision, error) {
-	return n.ask(ctx, rule, key, tokens, true)
+func (n *Node) Peek(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (d bucket.Decision, err error) {
+	err = n.ask(ctx, &d, rule, key, tokens, true)
+	return d, err
 }
 
 // take takes the hit from the store, or only looks if it is a peek, on the condition
 // that held isn't 0.
-func (n *Node) take(h transport.Hit, now int64) (bucket.Verdict, bool) {
-	held, scale := &n.parts.held[partition(h)], int(n.scale.Load())
+func (n *Node) take(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
+	held, scale := &n.parts.held[ring.Partition(h.Digest.Hi)], int(n.scale.Load())
 	if h.Peek {
-		return n.store.PeekHeld(held, h.Rule, h.Digest, h.Tokens, now, scale)
+		*v, ok = n.store.PeekHeld(held, h.Rule, h.Digest, h.Tokens, now, scale)
+		return ok
 	}
-	return n.store.TakeHeld(held, h.Rule, h.Digest, h.Tokens, now, scale)
+	return n.store.TakeHeld(v, held, h.Rule, h.Digest, h.Tokens, now, scale)
 }
 
 // takeShare is take without a condition, from a store and by a share of the limits.
