@@ -86,6 +86,8 @@ type Rule struct {
 	shared *shared // with all copies of the Rule
 	wire   string  // AppendBinary's
 	print  uint32  // of wire, for receipts
+	single bool    // one token bucket is all there is,
+	grain  uint8   // and in these its receipts count
 }
 
 // numbers are what tells two limits apart in a Store: all but the name.
@@ -242,6 +244,9 @@ func (r *Rule) seal(wire []byte) {
 	h := fnv.New32a()
 	h.Write(wire)
 	r.wire, r.print = string(wire), h.Sum32()
+	if r.single = len(r.terms) == 1 && r.terms[0].algorithm == TokenBucket; r.single {
+		r.grain = uint8(r.terms[0].gcra.grain(width(1)))
+	}
 }
 
 // shares divides the terms among replicas, in the space given.

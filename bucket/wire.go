@@ -53,9 +53,8 @@ func DecodeRule(b []byte) (*Rule, error) {
 		return nil, errRuleEncoding
 	}
 	r := &Rule{shared: new(shared)}
-	r.seal(b)
-	for len(b) > 0 {
-		d, rest, err := decodeTerm(b)
+	for wire := b; len(wire) > 0; {
+		d, rest, err := decodeTerm(wire)
 		switch {
 		case err != nil:
 			return nil, err
@@ -68,10 +67,11 @@ func DecodeRule(b []byte) (*Rule, error) {
 		}
 		r.limits = append(r.limits, d.limit)
 		r.terms = append(r.terms, d.term)
-		if b = rest; !d.penalty {
+		if wire = rest; !d.penalty {
 			r.plain++
 		}
 	}
+	r.seal(b)
 	return r, nil
 }
 

@@ -21,7 +21,14 @@ const (
 // decide decides a hit here, if the token of its partition is here and this
 // replica has not stood still. It writes the verdict to v, which is zero before.
 func (n *Node) decide(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
-	return n.parts.holds(ring.Partition(h.Digest.Hi)) && !n.stoodStill(now) && n.take(v, h, now)
+	held := &n.parts.held[ring.Partition(h.Digest.Hi)]
+	if held.Load() == 0 || n.stoodStill(now) {
+		return false
+	}
+	if scale := int(n.scale.Load()); scale > 1 || h.Peek {
+		return n.peekOrShare(v, held, h, now, scale)
+	}
+	return n.store.TakeHeld(v, held, h.Rule, h.Digest, h.Tokens, now)
 }
 
 // partition is where the hit's key lies.

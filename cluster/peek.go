@@ -2,9 +2,9 @@ package cluster
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/shoal-dev/shoal/bucket"
-	"github.com/shoal-dev/shoal/ring"
 	"github.com/shoal-dev/shoal/transport"
 )
 
@@ -17,18 +17,17 @@ func (n *Node) Peek(ctx context.Context, rule *bucket.Rule, key string, tokens i
 	return d, err
 }
 
-// take takes the hit from the store, or only looks if it is a peek, on the condition
-// that held isn't 0.
-func (n *Node) take(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
-	held, scale := &n.parts.held[ring.Partition(h.Digest.Hi)], int(n.scale.Load())
+// peekOrShare is what decide does in the rarer cases: where it only looks, and where
+// limits are divided.
+func (n *Node) peekOrShare(v *bucket.Verdict, held *atomic.Int64, h *transport.Hit, now int64, scale int) (ok bool) {
 	if h.Peek {
 		*v, ok = n.store.PeekHeld(held, h.Rule, h.Digest, h.Tokens, now, scale)
 		return ok
 	}
-	return n.store.TakeHeld(v, held, h.Rule, h.Digest, h.Tokens, now, scale)
+	return n.store.TakeHeldShare(v, held, h.Rule, h.Digest, h.Tokens, now, scale)
 }
 
-// takeShare is take without a condition, from a store and by a share of the limits.
+// takeShare takes the hit, or only looks, without a condition, from a store and by a share of the limits.
 func takeShare(s *bucket.Store, h transport.Hit, now int64, replicas int) bucket.Verdict {
 	if h.Peek {
 		return s.PeekShare(h.Rule, h.Digest, h.Tokens, now, replicas)

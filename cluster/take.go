@@ -49,7 +49,8 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, k
 	var v bucket.Verdict
 	if rule.Mode() != bucket.Off {
 		now := n.now()
-		hit := transport.Hit{Digest: n.store.Digest(rule, key), Rule: rule, Tokens: tokens, Peek: peek}
+		var hit transport.Hit
+		hit.Digest, hit.Rule, hit.Tokens, hit.Peek = n.store.Digest(rule, key), rule, tokens, peek
 		if !n.decide(&v, &hit, now) {
 			v = n.forward(hit, now, n.expiry(ctx, now))
 		}
