@@ -5,8 +5,10 @@
 // What is measured is what a service would call for each request: the node's Take,
 // with its digest, its clock and its headers' figures, beside each peer's own call
 // with the same key. Peers that know only one limit get a map of them, as their users
-// write it. Memory and garbage collection are measured with the same keys, at the
-// worst point of a map's growth.
+// write it.
+//
+// The clock is part of it, as each reads its own. No figure says how a peer behaves
+// where it does more than count in one process.
 //
 //	go test -bench . -cpu 1,2 -count 5 ./inprocess
 package inprocess
