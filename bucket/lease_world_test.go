@@ -122,8 +122,7 @@ func (w *world) see() {
 
 // hit is one at the owner itself.
 func (w *world) hit(n int64) {
-	s := w.site()
-	if v, ok := s.TakeHeld(&s.held, w.rule, w.digest, n, w.now+s.ahead, 1); ok && v.Allowed {
+	if w.site().TakeDigest(w.rule, w.digest, n, w.now+w.site().ahead).Allowed {
 		w.admit(n)
 	}
 	w.see()
@@ -169,7 +168,7 @@ func (w *world) hear(i int) {
 
 // count adds up what the owner has lent.
 func (w *world) count() {
-	if l := w.site().shard(w.digest).leases[w.digest.Hi]; l != nil {
+	if l := w.site().lent[shardOf(w.digest)].leases[w.digest.Hi]; l != nil {
 		sum := int64(0)
 		for _, h := range l.holders {
 			if sum += h.left; h.left < 0 {
@@ -226,7 +225,7 @@ func (w *world) pass() {
 	case 6:
 		gap = w.peers[w.rng.IntN(len(w.peers))].expires - w.now - w.rng.Int64N(3) + 1
 	case 7:
-		if l := w.site().shard(w.digest).leases[w.digest.Hi]; l != nil {
+		if l := w.site().lent[shardOf(w.digest)].leases[w.digest.Hi]; l != nil {
 			gap = l.next - w.site().ahead - w.now - w.rng.Int64N(3) + 1
 		}
 	case 8:

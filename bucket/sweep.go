@@ -50,7 +50,7 @@ func (s *Store) sweepSlice(now int64) (looked, gone int, done bool) {
 	}
 	i := s.sweep.slot
 	if i == 0 {
-		s.endLeases(sh, now)
+		s.endLeases(s.sweep.shard, now)
 	}
 	for looked = 1; looked <= sliceSlots && i < len(t.slots); looked++ {
 		switch e := &t.slots[i]; {
