@@ -33,6 +33,8 @@ type Peer struct {
 	config  PeerConfig
 	silence int64 // of the config, in nanoseconds
 	calls   callPool
+	buffers pool
+	out     frame // being sent
 	cancel  context.CancelFunc
 	done    <-chan struct{} // closed by cancel
 	wg      sync.WaitGroup
