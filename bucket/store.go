@@ -74,7 +74,7 @@ func NewStore(c StoreConfig) *Store {
 }
 
 // Digest returns the identity of key under rule in this store.
-func (s *Store) Digest(rule *Rule, key string) Digest { return s.key.Digest(rule, key) }
+func (s *Store) Digest(rule *Rule, key string) Digest { return s.key.digest(rule, key) }
 
 // Take decides whether n tokens may be taken from key under every limit of the
 // rule, and if so takes them. n must be at least 0; 0 takes nothing. It never
@@ -82,7 +82,7 @@ func (s *Store) Digest(rule *Rule, key string) Digest { return s.key.Digest(rule
 func (s *Store) Take(rule *Rule, key string, n, now int64) (d Decision) {
 	var v Verdict
 	if rule.Mode() != Off {
-		s.take(&v, nil, &hit{rule.terms, rule.plain, rule.print, s.Digest(rule, key), n, now})
+		s.TakeHeld(&v, nil, rule, s.Digest(rule, key), n, now)
 	}
 	rule.Word(&d, &v)
 	return d
@@ -91,20 +91,26 @@ func (s *Store) Take(rule *Rule, key string, n, now int64) (d Decision) {
 // TakeDigest is Take for a key that was digested elsewhere, whatever the rule's
 // mode. A negative n is refused for ever.
 func (s *Store) TakeDigest(rule *Rule, d Digest, n, now int64) (v Verdict) {
-	s.take(&v, nil, &hit{rule.terms, rule.plain, rule.print, d, n, now})
+	s.TakeHeld(&v, nil, rule, d, n, now)
 	return v
 }
 
-// TakeHeld is TakeDigest on the condition that held isn't 0, with the verdict written
-// to v, which is zero before. ok says whether it wasn't. The condition is looked at under the lock that AppendCopy takes as well:
-// what is taken is in every copy made after held has become 0. replicas above 1
-// divide the limits, as in TakeShare.
-func (s *Store) TakeHeld(v *Verdict, held *atomic.Int64, rule *Rule, d Digest, n, now int64, replicas int) (ok bool) {
-	if replicas > 1 {
-		var space [MaxLimits]term
-		return s.take(v, held, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
+// TakeHeld is TakeDigest on the condition that held isn't 0, unless it is nil, and writes its verdict
+// to v, which must be zero. ok says whether held wasn't 0. The condition is looked at
+// under the lock that AppendCopy takes as well: what is taken is in every copy made
+// after held has become 0.
+func (s *Store) TakeHeld(v *Verdict, held *atomic.Int64, rule *Rule, d Digest, n, now int64) (ok bool) {
+	if rule.single && n >= 0 {
+		return s.takeOne(v, held, rule, d, n, now)
 	}
 	return s.take(v, held, &hit{rule.terms, rule.plain, rule.print, d, n, now})
+}
+
+// TakeHeldShare is TakeHeld by a limit divided among that many replicas, as in
+// TakeShare.
+func (s *Store) TakeHeldShare(v *Verdict, held *atomic.Int64, rule *Rule, d Digest, n, now int64, replicas int) (ok bool) {
+	var space [MaxLimits]term
+	return s.take(v, held, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
 }
 
 // TakeShare is TakeDigest by a limit divided among that many replicas: its
@@ -133,16 +139,22 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 	}
 	sh := s.shard(h.digest)
 	sh.mu.Lock()
-	defer sh.mu.Unlock()
 	if held != nil && held.Load() == 0 {
+		sh.mu.Unlock()
 		return false
 	}
-	s.decide(v, sh, h)
+	s.takeAll(v, sh, h)
 	return true
 }
 
-// decide writes its verdict to v, which is zero before, and reports whether it
-// charged anything. sh.mu is held.
+// takeAll is take under the shard's lock, which it unlocks.
+func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
+	defer sh.mu.Unlock()
+	s.decide(v, sh, h)
+}
+
+// decide writes its verdict to v, which is zero before, and reports whether it charged
+// anything. sh.mu is held.
 func (s *Store) decide(v *Verdict, sh *shard, h *hit) (charged bool) {
 	m := moment{h.now, satAdd(s.epoch, h.now)}
 	var few [2]account // most rules need no more, and clearing more takes its time

@@ -19,9 +19,27 @@ const (
 )
 
 // decide decides a hit here, if the token of its partition is here and this
-// replica has not stood still. v is zero before.
+// replica has not stood still. It writes the verdict to v, which is zero before.
 func (n *Node) decide(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
-	return n.parts.holds(partition(h)) && !n.stoodStill(now) && n.take(v, nil, h, now)
+	held := &n.parts.held[ring.Partition(h.Digest.Hi)]
+	if held.Load() == 0 || n.stoodStill(now) {
+		return false
+	}
+	if scale := int(n.scale.Load()); scale > 1 || h.Peek {
+		return n.peekOrShare(v, held, h, now, scale)
+	}
+	return n.store.TakeHeld(v, held, h.Rule, h.Digest, h.Tokens, now)
+}
+
+// decideRun is decide for a hit that stands for several, where run isn't nil: what they
+// are told goes there, or to v if all are told the same.
+func (n *Node) decideRun(v *bucket.Verdict, run *bucket.Run, h *transport.Hit, now int64) (ok bool) {
+	if run == nil || h.Peek {
+		return n.decide(v, h, now)
+	}
+	held := &n.parts.held[partition(h)]
+	return held.Load() != 0 && !n.stoodStill(now) &&
+		n.store.TakeRun(run, held, h.Rule, h.Digest, h.Tokens, h.Count, now, int(n.scale.Load()))
 }
 
 // partition is where the hit's key lies.

@@ -152,7 +152,7 @@ type Clock func() int64
 
 const (
 	maxFrameHits  = 1024
-	maxFrameRules = 64 // different rules in one frame
+	maxFrameRules = 64   // different rules in one frame
 	maxQueue      = 8192 // entries
 	// maxFrameBytes is the largest of the sizes in which gRPC pools buffers, but
 	// for that of 1 MiB, which would be cleared for every frame.
@@ -170,6 +170,6 @@ const (
 
 	maxMessage = 128 << 10 // of hits; calls are bounded by MaxCall
 	maxReply   = maxMessage - 1<<10
-	window     = 4 << 20   // set on both ends: it switches gRPC's estimator pings off
+	window     = 4 << 20 // set on both ends: it switches gRPC's estimator pings off
 	dialTime   = time.Second
 )
