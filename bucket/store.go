@@ -150,6 +150,12 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 // takeAll is take under the shard's lock, which it unlocks.
 func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
 	defer sh.mu.Unlock()
+	s.decide(v, sh, h)
+}
+
+// decide writes its verdict to v, which is zero before, and reports whether it charged
+// anything. sh.mu is held.
+func (s *Store) decide(v *Verdict, sh *shard, h *hit) (charged bool) {
 	m := moment{h.now, satAdd(s.epoch, h.now)}
 	var few [2]account // most rules need no more, and clearing more takes its time
 	accounts := few[:min(len(h.terms), len(few))]
@@ -162,7 +168,7 @@ func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
 	}
 	from, to := settle(v, h.terms, h.plain, accounts, uint64(h.n), m)
 	if h.n == 0 || from == to {
-		return
+		return false
 	}
 	closed := s.close(accounts[from:to], &sh.table, h.terms[from:to], h.digest, h.now)
 	switch {
@@ -172,6 +178,7 @@ func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
 	default:
 		*v = Verdict{Degraded: true, RetryAfter: fullRetry}
 	}
+	return closed
 }
 
 // Len returns the number of entries: one for each limit of each live key, and
