@@ -3,6 +3,10 @@
 // stalls isn't asked less, and the time that a call takes counts from when it was due:
 // what it spent waiting to be sent is part of its latency.
 //
+// A load generator that waits for answers before it asks on (a closed loop) leaves
+// exactly the bad moments out of its figures, which is known as coordinated omission:
+// while it waits for one slow answer it doesn't send what would have been slow, too.
+//
 // A [Plan] says how much, and [Run] carries it out. Keys are numbers, drawn evenly or
 // with a [Zipf] skew; [Latency] is a histogram of constant size, and [Top] keeps the
 // largest counters of very many.
