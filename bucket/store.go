@@ -3,7 +3,6 @@ package bucket
 import (
 	"sync"
 	"sync/atomic"
-	"unsafe"
 )
 
 const (
@@ -55,11 +54,11 @@ type Store struct {
 	lent   [shardCount]lent // by shard, and under its mutex
 }
 
+// shard is one cache line, of which a hit needs nearly all.
 type shard struct {
 	mu      sync.Mutex
 	table   table
-	refunds refunds
-	_       [64 - (unsafe.Sizeof(sync.Mutex{})+unsafe.Sizeof(table{})+unsafe.Sizeof(refunds{}))%64]byte // cache lines of its own
+	refunds *refunds
 }
 
 // NewStore makes an empty store.
@@ -69,7 +68,10 @@ func NewStore(c StoreConfig) *Store {
 	}
 	s := &Store{key: c.DigestKey, epoch: c.Epoch, id: c.ID, limits: newNumbering(min(c.MaxLimits, logBit-1))}
 	for i := range s.shards {
-		s.shards[i].table.track = c.Track
+		s.shards[i].refunds = new(refunds)
+		if c.Track {
+			s.shards[i].table.changed = new([]Digest)
+		}
 	}
 	return s
 }
@@ -154,8 +156,8 @@ func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
 	s.decide(v, sh, h)
 }
 
-// decide writes its verdict to v, which is zero before, and reports whether it
-// charged anything. sh.mu is held.
+// decide writes its verdict to v, which is zero before, and reports whether it charged
+// anything. sh.mu is held.
 func (s *Store) decide(v *Verdict, sh *shard, h *hit) (charged bool) {
 	m := moment{h.now, satAdd(s.epoch, h.now)}
 	lease := s.lease(sh, h.digest, m) // it may move entries
@@ -193,7 +195,7 @@ func (s *Store) Len() int {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		n += sh.table.used
+		n += int(sh.table.used)
 		sh.mu.Unlock()
 	}
 	return n

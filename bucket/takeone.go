@@ -41,6 +41,3 @@ func (s *Store) takeOne(v *Verdict, held *atomic.Int64, rule *Rule, digest Diges
 	sh.mu.Unlock()
 	return true
 }
-
-// lone reports whether a rule is one token bucket, which takeOne can decide.
-func (r *Rule) lone() bool { return len(r.terms) == 1 && r.terms[0].algorithm == TokenBucket }
