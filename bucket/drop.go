@@ -6,9 +6,10 @@ func (s *Store) Drop(partition int) {
 	sh := &s.shards[partition%shardCount]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for hi, l := range sh.leases {
+	lent := &s.lent[partition%shardCount]
+	for hi, l := range lent.leases {
 		if partitionOf(hi) == partition {
-			sh.end(l)
+			lent.end(l)
 		}
 	}
 	t := &sh.table

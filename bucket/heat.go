@@ -16,8 +16,8 @@ type heat [heatSlots]struct {
 	hits  int64
 }
 
-// hot counts a hit, and reports whether there were enough.
-func (t *heat) hot(d Digest, peer uint64, now int64) bool {
+// hot counts hits, and reports whether there were enough.
+func (t *heat) hot(d Digest, peer uint64, hits, now int64) bool {
 	id := mix(d.Lo ^ mix(peer))
 	c := &t[id%heatSlots]
 	if now-c.since >= hotTime || c.hits == 0 {
@@ -26,7 +26,7 @@ func (t *heat) hot(d Digest, peer uint64, now int64) bool {
 	if c.id != id {
 		return false
 	}
-	c.hits++
+	c.hits += hits
 	return c.hits >= hotHits
 }
 

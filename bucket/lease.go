@@ -17,7 +17,7 @@ import (
 // spent is refilled like anything else.
 type lease struct {
 	digest  Digest
-	terms   []term // the limits that it was made under
+	terms   []term // the limits of the latest ask
 	out     int64  // what the holders have left, as far as is known
 	next    int64  // when the first of them ends
 	holders []holder

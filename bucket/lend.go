@@ -36,22 +36,43 @@ func (s *Store) AskHeld(held *atomic.Int64, rule *Rule, d Digest, a Ask, now int
 		return answer, true
 	}
 	m := moment{now, satAdd(s.epoch, now)}
-	l, i := s.holder(sh, rule, d, &a, since, m)
+	l, i := s.holder(sh, d, &a, since, m)
 	if i >= 0 && a.Seq > l.holders[i].seq {
-		s.lend(&answer, sh, l, i, &h, &a, lasts, m)
+		s.lend(&answer, sh, l, i, rule, &h, &a, lasts, m)
 	} else {
 		s.decide(&answer.Verdict, sh, &h)
 	}
 	answer.Leased = l != nil && l.elsewhere()
-	answer.Hot = answer.Leased && (a.Own || i >= 0) || !a.Own && s.hot(sh, d, a.Peer, now)
+	answer.Hot = answer.Leased && (a.Own || i >= 0) || !a.Own && s.lent[shardOf(d)].hot(d, a.Peer, 1, now)
 	return answer, true
+}
+
+// Heat counts hits of a peer that were decided in another way than by AskHeld, and
+// says what that would: whether it is worth the peer's while to lease the key.
+func (s *Store) Heat(held *atomic.Int64, rule *Rule, d Digest, peer uint64, hits int, now int64, replicas int) (hot bool) {
+	if rule.LeaseTerm() == 0 || replicas > 1 {
+		return false
+	}
+	sh := s.shard(d)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	since := int64(0)
+	if held != nil {
+		if since = held.Load(); since == 0 {
+			return false
+		}
+	}
+	if l := s.lease(sh, d, moment{now, satAdd(s.epoch, now)}); l != nil && l.find(peer, since) >= 0 {
+		return true
+	}
+	return s.lent[shardOf(d)].hot(d, peer, int64(hits), now)
 }
 
 // holder returns what is lent of a key, and the place of the one who asks among
 // those who hold it, -1 if it has none. Whoever wants something gets one, at first
 // with nothing in it: by then it begins to have a right to a share of what comes
 // back.
-func (s *Store) holder(sh *shard, rule *Rule, d Digest, a *Ask, since int64, m moment) (*lease, int) {
+func (s *Store) holder(sh *shard, d Digest, a *Ask, since int64, m moment) (*lease, int) {
 	l := s.lease(sh, d, m)
 	if l != nil {
 		if i := l.find(a.Peer, since); i >= 0 {
@@ -62,7 +83,7 @@ func (s *Store) holder(sh *shard, rule *Rule, d Digest, a *Ask, since int64, m m
 		return l, -1
 	}
 	if l == nil {
-		if l = s.begin(sh, rule, d, m.now); l == nil {
+		if l = s.begin(d, m.now); l == nil {
 			return nil, -1
 		}
 	}
@@ -74,35 +95,34 @@ func (s *Store) holder(sh *shard, rule *Rule, d Digest, a *Ask, since int64, m m
 }
 
 // begin makes a lease of a key, unless the shard has too many.
-func (s *Store) begin(sh *shard, rule *Rule, d Digest, now int64) *lease {
-	if sh.full() {
-		s.endLeases(sh, now)
+func (s *Store) begin(d Digest, now int64) *lease {
+	lent := &s.lent[shardOf(d)]
+	if lent.full() {
+		s.endLeases(shardOf(d), now)
 	}
-	if sh.full() || sh.leases[d.Hi] != nil {
+	if lent.full() || lent.leases[d.Hi] != nil {
 		return nil
 	}
-	if sh.leases == nil {
-		sh.leases = leases{}
+	if lent.leases == nil {
+		lent.leases = map[uint64]*lease{}
 	}
-	l := &lease{digest: d, terms: rule.terms[:rule.plain]}
-	sh.leases[d.Hi] = l
+	l := &lease{digest: d}
+	lent.leases[d.Hi] = l
 	return l
 }
 
-func (sh *shard) full() bool { return len(sh.leases) >= shardLeases }
-
-// hot counts a peer's hit, and reports whether it should lease the key.
-func (s *Store) hot(sh *shard, d Digest, peer uint64, now int64) bool {
-	h := &s.heat[shardOf(d)]
-	if *h == nil {
-		*h = new(heat)
+// hot counts a peer's hits, and reports whether it should lease the key.
+func (l *lent) hot(d Digest, peer uint64, hits, now int64) bool {
+	if l.heat == nil {
+		l.heat = new(heat)
 	}
-	return (*h).hot(d, peer, now) && !sh.full()
+	return l.heat.hot(d, peer, hits, now) && !l.full()
 }
 
 // lend hears the statement of holder i, decides its hit, and grants what it may.
 // lasts is the rule's LeaseTerm.
-func (s *Store) lend(answer *Answer, sh *shard, l *lease, i int, h *hit, a *Ask, lasts int64, m moment) {
+func (s *Store) lend(answer *Answer, sh *shard, l *lease, i int, rule *Rule, h *hit, a *Ask, lasts int64, m moment) {
+	l.terms = rule.terms[:rule.plain]
 	var space [MaxLimits]account
 	accounts := space[:len(h.terms)]
 	for j := range h.terms {
@@ -166,9 +186,10 @@ func (l *lease) grant(answer *Answer, i int, h *hit, a *Ask, accounts []account,
 		if scarce {
 			answer.Hold = hold(lasts/4, h.digest, a)
 		}
-		answer.Grant, answer.Left = g, free-g
+		answer.Grant = g
 		l.out, holder.left = l.out+g, holder.left+g
 	}
+	answer.Left = free - answer.Grant
 	if holder.left > 0 || want > 0 { // what it keeps goes on
 		holder.expires = max(holder.expires, ends)
 		answer.Term = time.Duration(min(lasts, ends-m.now) / 32 * 31)

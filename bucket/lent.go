@@ -1,13 +1,25 @@
 package bucket
 
-// leases are those of a shard's keys, by the high half of their digests, which all
-// limits of a key share.
-type leases map[uint64]*lease
+// lent is what a shard has to do with leases: those of its keys, by the high half of
+// their digests, which all limits of a key share; and what may become one.
+type lent struct {
+	leases map[uint64]*lease // nil while there is none
+	heat   *heat             // nil until somebody else's hit has come
+}
 
 const (
 	shardLeases = 32   // that many keys of a shard of 256 can be leased at a time,
 	maxHolders  = 1024 // each by so many replicas
 )
+
+func (l *lent) full() bool { return len(l.leases) >= shardLeases }
+
+// end forgets a lease.
+func (l *lent) end(of *lease) {
+	if delete(l.leases, of.digest.Hi); len(l.leases) == 0 {
+		l.leases = nil
+	}
+}
 
 // Leases returns how many keys are leased, and how many tokens are lent, spent or
 // not, as far as is known here.
@@ -15,8 +27,8 @@ func (s *Store) Leases() (keys int, tokens int64) {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		keys += len(sh.leases)
-		for _, l := range sh.leases {
+		keys += len(s.lent[i].leases)
+		for _, l := range s.lent[i].leases {
 			tokens = satAdd(tokens, l.out)
 		}
 		sh.mu.Unlock()
@@ -26,10 +38,11 @@ func (s *Store) Leases() (keys int, tokens int64) {
 
 // lease returns what is lent of a key at m, or nil. It may move entries.
 func (s *Store) lease(sh *shard, d Digest, m moment) *lease {
-	if sh.leases == nil {
+	leases := s.lent[shardOf(d)].leases
+	if leases == nil {
 		return nil
 	}
-	l := sh.leases[d.Hi]
+	l := leases[d.Hi]
 	if l == nil || l.digest != d || !s.expire(sh, l, m) {
 		return nil
 	}
@@ -57,14 +70,8 @@ func (s *Store) expire(sh *shard, l *lease, m moment) bool {
 	if len(l.holders) > 0 {
 		return true
 	}
-	sh.end(l)
+	s.lent[shardOf(l.digest)].end(l)
 	return false
-}
-
-func (sh *shard) end(l *lease) {
-	if delete(sh.leases, l.digest.Hi); len(sh.leases) == 0 {
-		sh.leases = nil
-	}
 }
 
 // raise writes the floor of the moment m into the states of a leased key. It is
@@ -106,17 +113,17 @@ func (l *lease) lower(v *Verdict, h *hit, accounts []account, m moment) {
 }
 
 // endLeases ends those of a shard that have run out.
-func (s *Store) endLeases(sh *shard, now int64) {
-	for _, l := range sh.leases {
-		s.expire(sh, l, moment{now, satAdd(s.epoch, now)})
+func (s *Store) endLeases(shard int, now int64) {
+	for _, l := range s.lent[shard].leases {
+		s.expire(&s.shards[shard], l, moment{now, satAdd(s.epoch, now)})
 	}
 }
 
 // writeOut makes entries of what copies have to say of a shard's leased keys: an
 // entry that was full was dropped, and is none of a key that is leased.
-func (s *Store) writeOut(sh *shard, now int64) {
-	m := moment{now, satAdd(s.epoch, now)}
-	for _, l := range sh.leases {
+func (s *Store) writeOut(shard int, now int64) {
+	sh, m := &s.shards[shard], moment{now, satAdd(s.epoch, now)}
+	for _, l := range s.lent[shard].leases {
 		if s.expire(sh, l, m) {
 			s.raise(sh, l, m, now)
 		}

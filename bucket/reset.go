@@ -7,7 +7,8 @@ import "sync/atomic"
 //
 // A copy of the key's state that is elsewhere still knows what was taken, and
 // Merge brings it back: who keeps copies must reset the key at all of them. Tokens
-// that are lent stay so, and lower the capacity until their leases end.
+// that are lent stay so, and lower the capacity until their leases end; but not those
+// that were lent by a store which had the key's state before.
 func (s *Store) Reset(rule *Rule, key string, now int64) (found bool) {
 	return s.ResetDigest(rule, s.Digest(rule, key), now)
 }

@@ -3,7 +3,6 @@ package bucket
 import (
 	"sync"
 	"sync/atomic"
-	"unsafe"
 )
 
 const (
@@ -52,15 +51,14 @@ type Store struct {
 	id     uint32
 	limits *numbering
 	sweep  sweep
-	heat   [shardCount]*heat // by shard, under its mutex; nil until somebody else's hit has come
+	lent   [shardCount]lent // by shard, and under its mutex
 }
 
+// shard is one cache line, of which a hit needs nearly all.
 type shard struct {
 	mu      sync.Mutex
-	leases  leases // nil while nothing is lent
 	table   table
-	_       [(64 - (unsafe.Sizeof(sync.Mutex{})+unsafe.Sizeof(leases{})+unsafe.Sizeof(table{})+unsafe.Sizeof(refunds{}))%64) % 64]byte // cache lines of its own
-	refunds refunds
+	refunds *refunds
 }
 
 // NewStore makes an empty store.
@@ -70,13 +68,16 @@ func NewStore(c StoreConfig) *Store {
 	}
 	s := &Store{key: c.DigestKey, epoch: c.Epoch, id: c.ID, limits: newNumbering(min(c.MaxLimits, logBit-1))}
 	for i := range s.shards {
-		s.shards[i].table.track = c.Track
+		s.shards[i].refunds = new(refunds)
+		if c.Track {
+			s.shards[i].table.changed = new([]Digest)
+		}
 	}
 	return s
 }
 
 // Digest returns the identity of key under rule in this store.
-func (s *Store) Digest(rule *Rule, key string) Digest { return s.key.Digest(rule, key) }
+func (s *Store) Digest(rule *Rule, key string) Digest { return s.key.digest(rule, key) }
 
 // Take decides whether n tokens may be taken from key under every limit of the
 // rule, and if so takes them. n must be at least 0; 0 takes nothing. It never
@@ -84,7 +85,7 @@ func (s *Store) Digest(rule *Rule, key string) Digest { return s.key.Digest(rule
 func (s *Store) Take(rule *Rule, key string, n, now int64) (d Decision) {
 	var v Verdict
 	if rule.Mode() != Off {
-		s.take(&v, nil, &hit{rule.terms, rule.plain, rule.print, s.Digest(rule, key), n, now})
+		s.TakeHeld(&v, nil, rule, s.Digest(rule, key), n, now)
 	}
 	rule.Word(&d, &v)
 	return d
@@ -93,20 +94,26 @@ func (s *Store) Take(rule *Rule, key string, n, now int64) (d Decision) {
 // TakeDigest is Take for a key that was digested elsewhere, whatever the rule's
 // mode. A negative n is refused for ever.
 func (s *Store) TakeDigest(rule *Rule, d Digest, n, now int64) (v Verdict) {
-	s.take(&v, nil, &hit{rule.terms, rule.plain, rule.print, d, n, now})
+	s.TakeHeld(&v, nil, rule, d, n, now)
 	return v
 }
 
-// TakeHeld is TakeDigest on the condition that held isn't 0, with the verdict written
-// to v, which is zero before. ok says whether it wasn't. The condition is looked at under the lock that AppendCopy takes as well:
-// what is taken is in every copy made after held has become 0. replicas above 1
-// divide the limits, as in TakeShare.
-func (s *Store) TakeHeld(v *Verdict, held *atomic.Int64, rule *Rule, d Digest, n, now int64, replicas int) (ok bool) {
-	if replicas > 1 {
-		var space [MaxLimits]term
-		return s.take(v, held, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
+// TakeHeld is TakeDigest on the condition that held isn't 0, unless it is nil, and writes its verdict
+// to v, which must be zero. ok says whether held wasn't 0. The condition is looked at
+// under the lock that AppendCopy takes as well: what is taken is in every copy made
+// after held has become 0.
+func (s *Store) TakeHeld(v *Verdict, held *atomic.Int64, rule *Rule, d Digest, n, now int64) (ok bool) {
+	if rule.single && n >= 0 {
+		return s.takeOne(v, held, rule, d, n, now)
 	}
 	return s.take(v, held, &hit{rule.terms, rule.plain, rule.print, d, n, now})
+}
+
+// TakeHeldShare is TakeHeld by a limit divided among that many replicas, as in
+// TakeShare.
+func (s *Store) TakeHeldShare(v *Verdict, held *atomic.Int64, rule *Rule, d Digest, n, now int64, replicas int) (ok bool) {
+	var space [MaxLimits]term
+	return s.take(v, held, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
 }
 
 // TakeShare is TakeDigest by a limit divided among that many replicas: its
@@ -135,16 +142,22 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 	}
 	sh := s.shard(h.digest)
 	sh.mu.Lock()
-	defer sh.mu.Unlock()
 	if held != nil && held.Load() == 0 {
+		sh.mu.Unlock()
 		return false
 	}
-	s.decide(v, sh, h)
+	s.takeAll(v, sh, h)
 	return true
 }
 
-// decide writes its verdict to v, which is zero before, and reports whether it
-// charged anything. sh.mu is held.
+// takeAll is take under the shard's lock, which it unlocks.
+func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
+	defer sh.mu.Unlock()
+	s.decide(v, sh, h)
+}
+
+// decide writes its verdict to v, which is zero before, and reports whether it charged
+// anything. sh.mu is held.
 func (s *Store) decide(v *Verdict, sh *shard, h *hit) (charged bool) {
 	m := moment{h.now, satAdd(s.epoch, h.now)}
 	lease := s.lease(sh, h.digest, m) // it may move entries
@@ -182,7 +195,7 @@ func (s *Store) Len() int {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		n += sh.table.used
+		n += int(sh.table.used)
 		sh.mu.Unlock()
 	}
 	return n

@@ -52,7 +52,11 @@ func (a answering) Decide(h *transport.Hit, now int64, answer *transport.Answer)
 		answer.NotHeld, answer.Hint = true, uint64(former)
 		return
 	}
-	if n.decideFor(h, now, answer) || n.decideHere(&answer.Verdict, answer.Run, h, now) {
+	if n.decideFor(h, now, answer) {
+		return
+	}
+	h.Statement = transport.Statement{} // nobody but the holder answers it
+	if n.decideHere(&answer.Verdict, answer.Run, h, now) {
 		return
 	}
 	answer.NotHeld = true // on its way here, or lost, or elsewhere
@@ -65,14 +69,14 @@ func (a answering) Decide(h *transport.Hit, now int64, answer *transport.Answer)
 // who asks often, and should be lent some of the key.
 func (n *Node) decideFor(h *transport.Hit, now int64, a *transport.Answer) bool {
 	switch {
-	case h.Asker == 0 || h.Peek || !n.holds(h, now):
+	case h.Asker == 0 || h.Peek || !n.parts.holds(partition(h)) || n.stoodStill(now):
 		return false
 	case a.Run == nil:
 		return n.lend(a, h, h.Asker, now)
-	case !n.take(&a.Verdict, a.Run, h, now):
+	case !n.decideRun(&a.Verdict, a.Run, h, now):
 		return false
 	}
-	a.Hot = h.Count >= 10 && h.Rule.LeaseTerm() > 0
+	a.Hot = n.store.Heat(&n.parts.held[partition(h)], h.Rule, h.Digest, h.Asker, h.Count, now, int(n.scale.Load()))
 	return true
 }
 

@@ -19,20 +19,27 @@ const (
 )
 
 // decide decides a hit of this replica here, if the token of its partition is here and
-// it has not stood still. v is zero before.
+// it has not stood still. It writes the verdict to v, which is zero before.
 func (n *Node) decide(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
-	switch {
-	case !n.holds(h, now):
+	held := &n.parts.held[ring.Partition(h.Digest.Hi)]
+	if held.Load() == 0 || n.stoodStill(now) {
 		return false
-	case h.Statement.Seq != 0:
-		return n.lendSelf(v, h, now)
 	}
-	return n.take(v, nil, h, now)
+	if scale := int(n.scale.Load()); scale > 1 || h.Peek || h.Speaks() {
+		return n.decideOdd(v, held, h, now, scale)
+	}
+	return n.store.TakeHeld(v, held, h.Rule, h.Digest, h.Tokens, now)
 }
 
-// holds reports whether the token of a hit's partition seems to be here.
-func (n *Node) holds(h *transport.Hit, now int64) bool {
-	return n.parts.holds(partition(h)) && !n.stoodStill(now)
+// decideRun is decide for a hit that stands for several, where run isn't nil: what they
+// are told goes there, or to v if all are told the same.
+func (n *Node) decideRun(v *bucket.Verdict, run *bucket.Run, h *transport.Hit, now int64) (ok bool) {
+	if run == nil || h.Peek {
+		return n.decide(v, h, now)
+	}
+	held := &n.parts.held[partition(h)]
+	return held.Load() != 0 && !n.stoodStill(now) &&
+		n.store.TakeRun(run, held, h.Rule, h.Digest, h.Tokens, h.Count, now, int(n.scale.Load()))
 }
 
 // partition is where the hit's key lies.

@@ -106,12 +106,12 @@ func (n *Node) doubtful(h *transport.Hit, now int64) handoff.Boot {
 }
 
 // decideHere decides a hit by the token, or by the copy that is here if its holder
-// is gone and this node its heir. v and run are as with take.
+// is gone and this node its heir. v and run are as with decideRun.
 func (n *Node) decideHere(v *bucket.Verdict, run *bucket.Run, h *transport.Hit, now int64) (ok bool) {
-	p := partition(h)
-	if n.parts.holds(p) && !n.stoodStill(now) && n.take(v, run, h, now) {
+	if n.decideRun(v, run, h, now) {
 		return true
 	}
+	p := partition(h)
 	holder := handoff.Boot(n.parts.kept[p].Load())
 	view := n.view.Load()
 	if holder == 0 || view.reach(holder).alive() || n.stoodStill(now) {

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/transport"
@@ -11,24 +12,28 @@ import (
 // nothing, creates nothing and charges no penalty, here or at the holder of the key,
 // and where the holder is this replica it allocates nothing. What else is said of
 // Take holds for Peek.
-func (n *Node) Peek(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (bucket.Decision, error) {
-	return n.ask(ctx, rule, key, tokens, true)
+func (n *Node) Peek(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (d bucket.Decision, err error) {
+	err = n.ask(ctx, &d, rule, key, tokens, true)
+	return d, err
 }
 
-// take takes the hit from the store, or only looks if it is a peek, on the condition
-// that held isn't 0. v is zero before. Where the hit stands for several that are told
-// different things these go to run, if it isn't nil.
-func (n *Node) take(v *bucket.Verdict, run *bucket.Run, h *transport.Hit, now int64) (ok bool) {
-	held, scale := &n.parts.held[partition(h)], int(n.scale.Load())
-	n.penalize(h, now)
+// decideOdd is what decide does in the rarer cases: where it only looks, where limits
+// are divided, and where the hit says more.
+func (n *Node) decideOdd(v *bucket.Verdict, held *atomic.Int64, h *transport.Hit, now int64, scale int) (ok bool) {
+	switch {
+	case h.Statement.Seq != 0:
+		return n.lendSelf(v, h, now)
+	case h.Refused > 0:
+		n.penalize(h, now)
+	}
 	if h.Peek {
 		*v, ok = n.store.PeekHeld(held, h.Rule, h.Digest, h.Tokens, now, scale)
 		return ok
 	}
-	if run != nil {
-		return n.store.TakeRun(run, held, h.Rule, h.Digest, h.Tokens, h.Count, now, scale)
+	if scale <= 1 {
+		return n.store.TakeHeld(v, held, h.Rule, h.Digest, h.Tokens, now)
 	}
-	return n.store.TakeHeld(v, held, h.Rule, h.Digest, h.Tokens, now, scale)
+	return n.store.TakeHeldShare(v, held, h.Rule, h.Digest, h.Tokens, now, scale)
 }
 
 // penalize charges the penalties with what was refused elsewhere.
@@ -38,7 +43,7 @@ func (n *Node) penalize(h *transport.Hit, now int64) {
 	}
 }
 
-// takeShare is take without a condition, from a store and by a share of the limits.
+// takeShare takes the hit, or only looks, without a condition, from a store and by a share of the limits.
 func takeShare(s *bucket.Store, h *transport.Hit, now int64, replicas int) bucket.Verdict {
 	if h.Peek {
 		return s.PeekShare(h.Rule, h.Digest, h.Tokens, now, replicas)

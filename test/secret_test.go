@@ -81,7 +81,7 @@ func TestStrangersAreNotAnswered(t *testing.T) {
 				Address: owner.address(),
 				Dial:    func(ctx context.Context, a string) (net.Conn, error) { return f.net.Host("10.0.9.9").Dial(ctx, a) },
 				Now:     func() int64 { return int64(time.Since(began)) },
-				TLS:     config,
+				TLS:     always(config),
 				Log:     slog.New(slog.NewTextHandler(log, nil)),
 			})
 			var v transport.Answer
@@ -97,6 +97,14 @@ func TestStrangersAreNotAnswered(t *testing.T) {
 			t.Errorf("afterwards: %+v", d)
 		}
 	})
+}
+
+// always is what a peer asks for the configuration of each connection.
+func always(c *tls.Config) func() (*tls.Config, error) {
+	if c == nil {
+		return nil
+	}
+	return func() (*tls.Config, error) { return c, nil }
 }
 
 func certificate(t *testing.T) tls.Certificate {

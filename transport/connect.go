@@ -113,7 +113,7 @@ func (p *Peer) open(idle time.Duration, size int) (*grpc.ClientConn, error) {
 		grpc.WithStaticStreamWindowSize(window),
 		grpc.WithStaticConnWindowSize(window),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallRecvMsgSize(size)),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{&p.buffers}), grpc.MaxCallRecvMsgSize(size)),
 	)
 }
 
@@ -121,7 +121,7 @@ func (p *Peer) credentials() credentials.TransportCredentials {
 	if p.config.TLS == nil {
 		return insecure.NewCredentials()
 	}
-	return credentials.NewTLS(p.config.TLS)
+	return fresh{credentials.NewTLS(nil), p.config.TLS}
 }
 
 // greeted waits until the other end has said hello, and makes sure that it is the
@@ -140,9 +140,9 @@ func greeted(stream grpc.ClientStream, peer uint64) (boot string, err error) {
 // receive ends the calls of each frame as its reply comes, until the stream
 // breaks or the peer breaks the rules.
 func (p *Peer) receive(stream grpc.ClientStream) error {
+	f := new(frame)
 	for {
-		var f frame
-		if err := stream.RecvMsg(&f); err != nil {
+		if err := stream.RecvMsg(f); err != nil {
 			return err
 		}
 		freed, err := p.received(f.in.ReadOnlyData())

@@ -150,7 +150,7 @@ func TestWriteQuotaOfGRPC(t *testing.T) {
 				p.mu.Unlock()
 				stop()
 				send := func(size int) {
-					f := newFrame(size)
+					f := plainFrame(size)
 					clear(*f.out)
 					_ = stream.SendMsg(f)
 				}

@@ -94,7 +94,7 @@ func (b *batch) add(c *call) bool {
 	if c.others > 0 {
 		size += fieldsHeader + fieldHeader + countBytes
 		room += runRoom(c.hit.Rule)
-	} else if c.hit.speaks() {
+	} else if c.hit.Speaks() {
 		size += c.hit.speech()
 		room += grantRoom
 	}
@@ -190,7 +190,7 @@ func (b *batch) encode(buf []byte, now int64) {
 		if c.hit.Peek {
 			flags |= flagPeek
 		}
-		if c.others > 0 || c.hit.speaks() {
+		if c.others > 0 || c.hit.Speaks() {
 			flags |= flagFields
 		}
 		binary.BigEndian.PutUint16(f[30:], flags)

@@ -283,7 +283,7 @@ func hostileRequests(t testing.TB) map[string][2]string {
 
 func TestHostileRequests(t *testing.T) {
 	for name, f := range hostileRequests(t) {
-		s := session{decider: decider{handler: &scribe{now: 1 << 40}}, memory: new(memory)}
+		s := session{decider: decider{handler: &scribe{now: 1 << 40}}, memory: new(memory), buffers: new(pool)}
 		out, err := s.answer([]byte(f[0]))
 		if out != nil || !errors.Is(err, errMalformed) || !strings.Contains(err.Error(), f[1]) {
 			t.Errorf("%s: error %v, want one with %q", name, err, f[1])
@@ -393,7 +393,7 @@ func TestEncodingDoesNotAllocate(t *testing.T) {
 func TestAnsweringAllocatesByTheFrame(t *testing.T) {
 	rng := rand.New(rand.NewPCG(13, 0))
 	for _, n := range []int{1, 64, 1024} {
-		s := session{decider: decider{handler: mute{}}, memory: new(memory)}
+		s := session{decider: decider{handler: mute{}}, memory: new(memory), buffers: new(pool)}
 		frame := encoded(t, 0, 0, randomCalls(rng, n, int64(time.Second), randomRules(rng, 4))...)
 		first := uint64(1)
 		answer := func() {

@@ -36,7 +36,7 @@ type hostileOwner struct {
 func dialHostile(t *testing.T, serve func(grpc.ServerStream) error) *hostileOwner {
 	t.Helper()
 	l := bufconn.Listen(1 << 20)
-	s := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.WaitForHandlers(true))
+	s := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{new(pool)}), grpc.WaitForHandlers(true))
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: serviceName,
 		HandlerType: (*any)(nil),
@@ -76,7 +76,7 @@ func deciding(stream grpc.ServerStream, h Handler) error { return distorting(str
 
 func distorting(stream grpc.ServerStream, h Handler, kind byte, change func([]byte) []byte) error {
 	_ = stream.SendHeader(nil) // unless a frame brought it
-	s := session{decider: decider{handler: h}, memory: new(memory)}
+	s := session{decider: decider{handler: h}, memory: new(memory), buffers: new(pool)}
 	for {
 		var in frame
 		if err := stream.RecvMsg(&in); err != nil {
@@ -220,7 +220,7 @@ func TestHostileAsker(t *testing.T) {
 		conn, err := grpc.NewClient("passthrough:///owner",
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }),
-			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
+			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{new(pool)})))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,13 +279,13 @@ func TestHostileAsker(t *testing.T) {
 }
 
 func TestCodecRefusesOtherMessages(t *testing.T) {
-	if _, err := (rawCodec{}).Marshal("text"); err == nil {
+	if _, err := (rawCodec{new(pool)}).Marshal("text"); err == nil {
 		t.Error("a string was marshalled")
 	}
-	if err := (rawCodec{}).Unmarshal(mem.BufferSlice{}, new(string)); err == nil {
+	if err := (rawCodec{new(pool)}).Unmarshal(mem.BufferSlice{}, new(string)); err == nil {
 		t.Error("a string was unmarshalled")
 	}
-	if name := (rawCodec{}).Name(); name != "proto" {
+	if name := (rawCodec{new(pool)}).Name(); name != "proto" {
 		t.Errorf("the codec is called %q", name)
 	}
 }

@@ -134,7 +134,7 @@ func (s *scribe) Decide(h *Hit, _ int64, a *Answer) {
 // the reply says so.
 func TestSessionDropsWhatIsLate(t *testing.T) {
 	h := &scribe{}
-	s := session{decider: decider{handler: h}, memory: new(memory)}
+	s := session{decider: decider{handler: h}, memory: new(memory), buffers: new(pool)}
 	first := uint64(1)
 	ask := func(sent, read time.Duration, left ...time.Duration) (decided []uint64, dropped int) {
 		t.Helper()

@@ -60,8 +60,8 @@ func (g *Grant) read(b []byte) {
 // grantRoom is what the fields of an answer to a statement take.
 const grantRoom = fieldsHeader + fieldHeader + grantBytes
 
-// speaks reports whether the hit says more than what it asks for.
-func (h *Hit) speaks() bool { return h.Statement.Seq != 0 || h.Refused > 0 }
+// Speaks reports whether the hit says more than what it asks for.
+func (h *Hit) Speaks() bool { return h.Statement.Seq != 0 || h.Refused > 0 }
 
 // speech is how many bytes appendSpeech appends.
 func (h *Hit) speech() (size int) {
@@ -76,7 +76,7 @@ func (h *Hit) speech() (size int) {
 
 // appendSpeech appends the fields of what the hit says, if anything.
 func (h *Hit) appendSpeech(b []byte) []byte {
-	if !h.speaks() {
+	if !h.Speaks() {
 		return b
 	}
 	b, start := beginFields(b)

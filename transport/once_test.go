@@ -69,7 +69,7 @@ func TestFrameThatComesAgain(t *testing.T) {
 	c := &till{}
 	m := new(memory)
 	for i := range 5 {
-		s := session{decider: decider{handler: c}, memory: m}
+		s := session{decider: decider{handler: c}, memory: m, buffers: new(pool)}
 		for range 2 {
 			out, err := s.answer(asked(t, 10, 1, 1, 2))
 			answers, _ := told(t, out, err)
@@ -89,7 +89,7 @@ func TestFrameThatComesAgain(t *testing.T) {
 // too late.
 func TestWhatIsNotRemembered(t *testing.T) {
 	c := &till{notHere: true}
-	s := session{decider: decider{handler: c}, memory: new(memory)}
+	s := session{decider: decider{handler: c}, memory: new(memory), buffers: new(pool)}
 	out, err := s.answer(asked(t, 10, 1))
 	if answers, _ := told(t, out, err); !answers[0].NotHeld || answers[0].Hint != 7 {
 		t.Errorf("not held: %+v", answers[0])
@@ -117,7 +117,7 @@ func TestWhatIsNotRemembered(t *testing.T) {
 // aren't.
 func TestForgottenHit(t *testing.T) {
 	c := &till{}
-	s := session{decider: decider{handler: c}, memory: new(memory)}
+	s := session{decider: decider{handler: c}, memory: new(memory), buffers: new(pool)}
 	for n := range memorySize {
 		if _, err := s.answer(asked(t, uint64(11+2*n), 1)); err != nil {
 			t.Fatal(err)
@@ -133,7 +133,7 @@ func TestForgottenHit(t *testing.T) {
 // An asker may lie about its numbers as it likes: it fools itself alone.
 func TestLiesAboutNumbers(t *testing.T) {
 	c := &till{}
-	liar, honest := session{decider: decider{handler: c}, memory: new(memory)}, session{decider: decider{handler: c}, memory: new(memory)}
+	liar, honest := session{decider: decider{handler: c}, memory: new(memory), buffers: new(pool)}, session{decider: decider{handler: c}, memory: new(memory), buffers: new(pool)}
 	for _, first := range []uint64{0, 1<<64 - 1, 1<<64 - 2, 1 << 63, 1, 0} {
 		out, err := liar.answer(asked(t, first, 1, 2, 3))
 		told(t, out, err)
@@ -151,7 +151,7 @@ func TestDecideOnce(t *testing.T) {
 		defer s.Close()
 		one := s.senders.join(1)
 		defer s.senders.leave(1, one)
-		stream := session{decider: decider{handler: c}, memory: &one.memory}
+		stream := session{decider: decider{handler: c}, memory: &one.memory, buffers: new(pool)}
 		viaStream := func(number uint64) (Answer, error) {
 			out, err := stream.answer(asked(t, number, int(number)))
 			answers, errs := told(t, out, err)
@@ -214,7 +214,7 @@ func TestDecideOnceAtTheSameTime(t *testing.T) {
 		wg.Go(func() {
 			one := s.senders.join(1)
 			defer s.senders.leave(1, one)
-			stream := session{decider: decider{handler: c}, memory: &one.memory}
+			stream := session{decider: decider{handler: c}, memory: &one.memory, buffers: new(pool)}
 			for n := range 500 {
 				out, err := stream.answer(asked(t, uint64(n)+1, n))
 				told(t, out, err)

@@ -91,11 +91,12 @@ func (p *Peer) send(b *batch) {
 	p.sending = true
 	p.mu.Unlock()
 	now := p.config.Now()
-	f := newFrame(b.bytes)
-	b.encode(*f.out, now)
+	p.out.out = p.buffers.Get(b.bytes)
+	b.encode(*p.out.out, now)
 	p.mu.Lock()
 	if p.stream != stream {
 		p.sending = false
+		p.buffers.Put(p.out.out)
 		p.keep(b)
 		return
 	}
@@ -110,7 +111,7 @@ func (p *Peer) send(b *batch) {
 	p.mu.Unlock()
 	// It can't block: see quota. Its error is the receiver's to handle, who gets
 	// the same.
-	_ = stream.SendMsg(f)
+	_ = stream.SendMsg(&p.out)
 	p.mu.Lock()
 	p.sending = false
 }

@@ -7,13 +7,15 @@ type session struct {
 	decider
 	memory  *memory // of the sender
 	from    uint64
+	buffers *pool
+	out     frame // the last answer
 	rules   ruleCache
 	lag     lag
 	request request
 	hit     Hit // being decided
 }
 
-// answer makes the answer to one frame.
+// answer makes the answer to one frame. It is valid until the next.
 func (s *session) answer(b []byte) (*frame, error) {
 	if len(b) > maxMessage {
 		return nil, malformed("%d bytes, larger than max", len(b))
@@ -42,8 +44,8 @@ func (s *session) decide(b []byte) (*frame, error) {
 	}
 	now := s.handler.Now()
 	late := s.lag.of(r.sent, now)
-	out := newFrame(r.room)
-	reply := (*out.out)[:replySize(r.count)]
+	out := s.buffers.Get(r.room)
+	reply := (*out)[:replySize(r.count)]
 	s.memory.mu.Lock()
 	defer s.memory.mu.Unlock()
 	number := r.first
@@ -59,9 +61,10 @@ func (s *session) decide(b []byte) (*frame, error) {
 		}
 		number += uint64(s.hit.Count)
 	}
-	*out.out = reply
+	*out = reply
 	beginReply(reply, r.first, r.count)
-	return out, nil
+	s.out.out = out
+	return &s.out, nil
 }
 
 // entry writes the answer to the hit into its record, and returns the fields that
