@@ -3,7 +3,6 @@ package bucket
 import (
 	"sync"
 	"sync/atomic"
-	"unsafe"
 )
 
 const (
@@ -54,11 +53,11 @@ type Store struct {
 	sweep  sweep
 }
 
+// shard is one cache line, of which a hit needs nearly all.
 type shard struct {
 	mu      sync.Mutex
 	table   table
-	refunds refunds
-	_       [64 - (unsafe.Sizeof(sync.Mutex{})+unsafe.Sizeof(table{})+unsafe.Sizeof(refunds{}))%64]byte // cache lines of its own
+	refunds *refunds
 }
 
 // NewStore makes an empty store.
@@ -68,7 +67,10 @@ func NewStore(c StoreConfig) *Store {
 	}
 	s := &Store{key: c.DigestKey, epoch: c.Epoch, id: c.ID, limits: newNumbering(min(c.MaxLimits, logBit-1))}
 	for i := range s.shards {
-		s.shards[i].table.track = c.Track
+		s.shards[i].refunds = new(refunds)
+		if c.Track {
+			s.shards[i].table.changed = new([]Digest)
+		}
 	}
 	return s
 }
@@ -188,7 +190,7 @@ func (s *Store) Len() int {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		n += sh.table.used
+		n += int(sh.table.used)
 		sh.mu.Unlock()
 	}
 	return n
