@@ -27,6 +27,8 @@ const (
 
 	// denialCap is how long a refusal may be repeated without asking.
 	denialCap = 500 * time.Millisecond
+	// lentTime is after what time without a hit all that was lent is back.
+	lentTime = 200 * time.Millisecond
 )
 
 // fleet is a cluster on a network of its own, in a bubble, where time stands
