@@ -170,7 +170,7 @@ func (l *lease) state(seq uint64, all bool, now int64) transport.Statement {
 		switch {
 		case all || now >= l.expires.Load():
 			s.Back = tokens
-		case tokens > 2*target:
+		case tokens > 2*target && elapsed >= l.term/4:
 			s.Back = tokens - target
 		}
 		s.Have = tokens - s.Back
