@@ -205,7 +205,7 @@ func (l *lease) share(one *holder, want, free, lasts int64, terms []term, now in
 	for i := range l.holders {
 		all += l.holders[i].wants
 	}
-	if want == 0 || all == 0 {
+	if want == 0 {
 		return 0
 	}
 	burst, back := int64(math.MaxInt64), int64(math.MaxInt64)
@@ -214,8 +214,8 @@ func (l *lease) share(one *holder, want, free, lasts int64, terms []term, now in
 		burst, back = min(burst, n.burst), min(back, scale(min(now-one.granted, lasts), n.count, n.per))
 	}
 	pool := max(free, back)
-	g := min(want, free, scale(pool, one.wants, all), burst/burstShare-l.out)
-	if g < leastGrant {
+	g := min(want, free, scale(pool, one.wants, all), max(burst/burstShare-l.out, 0))
+	if g < leastGrant && g < want {
 		return 0
 	}
 	return g
