@@ -174,3 +174,33 @@ func TestLeasesWithoutRoomForNumbers(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+// A copy has what is lent as time in which nothing comes back, also of a bucket that
+// is full and was dropped.
+func TestCopiesOfWhatIsLent(t *testing.T) {
+	store := bucket.NewStore(bucket.StoreConfig{Track: true})
+	l := newLender(t, "1000/second")
+	l.store = store
+	l.ask(2, 0, 0, 20, 0)
+	if n := store.Sweep(50*msec, 1<<20); n != 1 || store.Len() != 0 {
+		t.Fatalf("%d entries dropped, %d left", n, store.Len())
+	}
+	whole, entries := store.AppendCopy(nil, 5, 100*msec)
+	var changes []byte
+	store.Changes(5, 100*msec, func(int) bool { return true }, func(_ int, b []byte) { changes = b })
+	if entries != 1 || changes == nil {
+		t.Fatalf("%d entries, changes %x", entries, changes)
+	}
+	for what, copied := range map[string][]byte{"all": whole, "changes": changes} {
+		other := newLender(t, "1000/second")
+		if err := other.store.Merge(5, copied, 1100*msec); err != nil {
+			t.Fatal(err)
+		}
+		other.want(what+", at once", 955, 0, 1100*msec)
+		other.want(what+", when the lease has ended", 980, 0, 1125*msec)
+	}
+	l.want("here", 980, 20, 100*msec)
+	if _, entries := store.AppendCopy(nil, 5, 200*msec); entries != 0 {
+		t.Errorf("%d entries when all is back", entries)
+	}
+}
