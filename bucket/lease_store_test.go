@@ -126,7 +126,7 @@ func TestTheTokenComesBackWhileTokensAreLent(t *testing.T) {
 	l.ask(2, 0, 0, 250, 0)
 	l.held.Store(0)
 	l.held.Store(50 * msec)
-	if a := l.ask(2, 250, 0, 20, 50*msec); a.Keep != 0 || a.Grant != 0 || a.Hold == 0 {
+	if a := l.ask(2, 250, 0, 20, 50*msec); a.Keep != 0 || a.Grant != 0 || a.Hold != 0 {
 		t.Errorf("a quarter is lent: %+v", a)
 	}
 	l.want("nothing came back", 750, 250, 124*msec)

@@ -108,6 +108,11 @@ func (w *world) entry(t *term) *entry {
 	return w.site().shard(w.digest).table.find(w.digest.Hi, t.lo(w.digest))
 }
 
+// lease is what the owner has lent.
+func (w *world) lease() *lease {
+	return w.site().lent[shardOf(w.digest)].leases[w.digest.Hi]
+}
+
 // see has the checkers look at the windows that the store is in.
 func (w *world) see() {
 	s := w.site()
@@ -183,7 +188,7 @@ func (w *world) hear(i int) {
 
 // count adds up what the owner has lent.
 func (w *world) count() {
-	if l := w.site().lent[shardOf(w.digest)].leases[w.digest.Hi]; l != nil {
+	if l := w.lease(); l != nil {
 		sum := int64(0)
 		for _, h := range l.holders {
 			if sum += h.left; h.left < 0 {
@@ -240,7 +245,7 @@ func (w *world) pass() {
 	case 6:
 		gap = w.peers[w.rng.IntN(len(w.peers))].expires - w.now - w.rng.Int64N(3) + 1
 	case 7:
-		if l := w.site().lent[shardOf(w.digest)].leases[w.digest.Hi]; l != nil {
+		if l := w.lease(); l != nil {
 			gap = l.next - w.site().ahead - w.now - w.rng.Int64N(3) + 1
 		}
 	case 8:
@@ -323,10 +328,10 @@ func (w *world) wrong() string {
 	return w.fault
 }
 
-// grab has all peers get what they can at once.
-func (w *world) grab(rounds int) {
+// grab has peers get what they can at once.
+func (w *world) grab(peers []*peer, rounds int) {
 	for range rounds {
-		for _, p := range w.peers {
+		for _, p := range peers {
 			w.ask(p, 0, 0, w.rule.Capacity())
 			if w.rng.IntN(20) > 0 {
 				w.hear(len(w.asks) - 1)
@@ -339,6 +344,14 @@ func (w *world) grab(rounds int) {
 			}
 		}
 	}
+}
+
+// whole is a time in which all comes back.
+func (w *world) whole() (all int64) {
+	for i := range w.rule.terms {
+		all = max(all, w.rule.terms[i].per, int64(w.rule.terms[i].gcra.whole.ns))
+	}
+	return all
 }
 
 // drain takes all that there is at the owner.
@@ -359,11 +372,10 @@ func (w *world) drain() {
 // can, and spends it in the last nanosecond, before and after all that came back
 // meanwhile has been taken at the owner.
 func (w *world) scripted(episodes int) {
-	burst := w.rule.Capacity()
 	for range episodes {
 		switch w.rng.IntN(4) {
 		case 0:
-			w.now += 4 * w.rule.terms[0].per
+			w.now += w.whole()
 		case 1:
 			w.now += w.rng.Int64N(w.rule.terms[0].per + 1)
 		case 2: // shortly before a window ends, if there is one
@@ -372,29 +384,31 @@ func (w *world) scripted(episodes int) {
 				w.now = max(w.now, e.at-w.site().ahead-w.rng.Int64N(3*int64(w.rule.LeaseTerm())/2))
 			}
 		}
-		w.grab(1 + w.rng.IntN(2))
+		peers := w.peers
+		if w.rng.IntN(2) == 0 { // one of them for himself
+			i := w.rng.IntN(len(peers))
+			peers = peers[i : i+1]
+		}
+		w.grab(peers, 1+w.rng.IntN(2))
 		if w.rng.IntN(2) == 0 {
 			w.drain()
 		}
-		for range w.rng.IntN(3) { // some renew, give back or let go
-			p := w.anyPeer()
-			w.now += w.rng.Int64N(int64(w.rule.LeaseTerm()))
-			w.spend(p, w.amount()*w.rng.Int64N(2))
-			w.ask(p, w.rng.Int64N(2)*w.amount(), w.rng.Int64N(2)*burst, w.rng.Int64N(2)*burst)
-			for range w.rng.IntN(3) {
-				w.deliver()
-			}
-		}
+		w.renew(w.rng.IntN(3))
 		w.event()
-		for _, p := range w.peers {
+		for _, p := range peers {
 			if p.tokens > 0 && p.expires > w.now {
-				if w.rng.IntN(2) == 0 {
+				if w.rng.IntN(3) == 0 {
 					w.drain()
 				}
 				w.now = p.expires - 1
-				w.drain()
+				if w.rng.IntN(2) == 0 {
+					w.drain()
+				}
 				w.spend(p, p.tokens)
 			}
+		}
+		if l := w.lease(); l != nil && w.rng.IntN(2) == 0 {
+			w.now = max(w.now, l.next-w.site().ahead)
 		}
 		w.drain()
 		for range 3 {
@@ -402,6 +416,19 @@ func (w *world) scripted(episodes int) {
 			w.drain()
 		}
 		w.lose()
+	}
+}
+
+// renew has some renew, give back or let go.
+func (w *world) renew(rounds int) {
+	for range rounds {
+		p, burst := w.anyPeer(), w.rule.Capacity()
+		w.now += w.rng.Int64N(int64(w.rule.LeaseTerm()))
+		w.spend(p, w.amount()*w.rng.Int64N(2))
+		w.ask(p, w.rng.Int64N(2)*w.amount(), w.rng.Int64N(2)*burst, w.rng.Int64N(2)*burst)
+		for range w.rng.IntN(3) {
+			w.deliver()
+		}
 	}
 }
 
