@@ -87,6 +87,7 @@ type Rule struct {
 	mode   *atomic.Uint32 // a Mode; in all copies of a Rule the same
 	wire   string         // AppendBinary's
 	print  uint32         // of wire, for receipts
+	hash   uint32         // of name
 }
 
 // numbers are what tells two limits apart in a Store: all but the name.
@@ -172,6 +173,10 @@ func MustRule(name, limits string, opts ...RuleOption) *Rule {
 // Name returns the rule's name.
 func (r *Rule) Name() string { return r.name }
 
+// NameHash returns a hash of the name, made with the rule: for tables of rules that
+// are looked up with every hit. Names of one hash may differ.
+func (r *Rule) NameHash() uint32 { return r.hash }
+
 // Limits returns a copy of the rule's limits, in the order given and without
 // the penalties.
 func (r *Rule) Limits() []Limit { return slices.Clone(r.limits[:r.plain]) }
@@ -233,9 +238,13 @@ func newTerm(id uint64, n numbers, zone *time.Location) term {
 
 // seal keeps what AppendBinary appends.
 func (r *Rule) seal(wire []byte) {
+	r.wire, r.print, r.hash = string(wire), sum(wire), sum([]byte(r.name))
+}
+
+func sum(b []byte) uint32 {
 	h := fnv.New32a()
-	h.Write(wire)
-	r.wire, r.print = string(wire), h.Sum32()
+	h.Write(b)
+	return h.Sum32()
 }
 
 // shares divides the terms among replicas, in the space given.

@@ -33,7 +33,7 @@ func partition(h transport.Hit) int { return ring.Partition(h.Digest.Hi) }
 // forward has a hit decided by whoever holds the token of its partition. If that
 // can't be asked in half of the time, others may know more; at the end the rule's
 // failure policy decides.
-func (n *Node) forward(h transport.Hit, now, expire int64) bucket.Verdict {
+func (n *Node) forward(h transport.Hit, now, expire int64) (bucket.Verdict, Path) {
 	until := expire
 	if len(n.view.Load().members) > 2 {
 		until = now + (expire-now)/2
@@ -42,11 +42,13 @@ func (n *Node) forward(h transport.Hit, now, expire int64) bucket.Verdict {
 	if !ok && !sent.lost {
 		verdict, ok = n.askOthers(h, sent, expire)
 	}
+	ended, by := n.now(), PathForwarded
 	if !ok {
 		n.counters.byPolicy.Add(1)
-		verdict = n.degrade(h, sent.moving, n.now(), len(n.view.Load().members))
+		verdict, by = n.degrade(h, sent.moving, ended, len(n.view.Load().members)), PathPolicy
 	}
-	return verdict
+	n.counters.forwarding.observe(ended - now)
+	return verdict, by
 }
 
 // sentHit says to whom a hit was sent in vain. It may have been debited there,

@@ -44,14 +44,26 @@ func (n *Node) ask(ctx context.Context, rule *bucket.Rule, key string, tokens in
 		return bucket.Decision{}, ErrConcurrent
 	}
 	if rule.Mode() == bucket.Off {
-		return rule.Decision(bucket.Verdict{}), nil
+		return n.passOff(rule, peek), nil
 	}
 	now := n.now()
 	hit := transport.Hit{Digest: n.store.Digest(rule, key), Rule: rule, Tokens: tokens, Peek: peek}
-	if verdict, ok := n.decide(hit, now); ok {
-		return rule.Decision(verdict), nil
+	verdict, by := n.route(ctx, hit, now)
+	if !peek {
+		n.count(rule, &verdict, by)
+		if !verdict.Allowed {
+			n.denied.add(hit.Digest, rule, key, now)
+		}
 	}
-	return rule.Decision(n.forward(hit, now, n.expiry(ctx, now))), nil
+	return rule.Decision(verdict), nil
+}
+
+// route has the hit decided, here or elsewhere, and says which way that went.
+func (n *Node) route(ctx context.Context, h transport.Hit, now int64) (bucket.Verdict, Path) {
+	if verdict, ok := n.decide(h, now); ok {
+		return verdict, PathLocal
+	}
+	return n.forward(h, now, n.expiry(ctx, now))
 }
 
 func (n *Node) check(ctx context.Context, rule *bucket.Rule, tokens int64) error {

@@ -15,6 +15,7 @@ func (p *Peer) enqueue(c *call) error {
 	case p.state == disconnected, p.silent:
 		return ErrUnavailable
 	case len(p.queue) >= maxQueue:
+		p.config.Meter.full.Add(1)
 		return ErrFull
 	}
 	p.queue = append(p.queue, c)
@@ -60,6 +61,7 @@ func (p *Peer) pump() {
 				p.recycle(b)
 				return
 			}
+			p.config.Meter.frame(len(b.calls))
 			p.send(b)
 			sent = true
 		}
