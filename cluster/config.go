@@ -121,6 +121,7 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	c.Log = throttled(c.Log)
 	_, port, _ := net.SplitHostPort(c.Bind)
 	if c.PeerBind == "" {
 		c.PeerBind = anyPort(c.Bind)
