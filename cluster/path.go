@@ -39,6 +39,9 @@ func (p Path) String() string {
 	return "unknown"
 }
 
+// MarshalText returns the word.
+func (p Path) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
 // Outcome is what a decision said.
 type Outcome uint8
 
@@ -62,6 +65,9 @@ func (o Outcome) String() string {
 	}
 	return "unknown"
 }
+
+// MarshalText returns the word.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // Decisions is how many decisions of the rules of one name came about by one path and
 // said the same.

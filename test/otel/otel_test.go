@@ -8,7 +8,8 @@
 //
 // No exporter and no network is needed: the reader is collected by hand, and spans go to
 // the SDK's recorder for tests. So nothing here waits for anything, and each test is over
-// in a moment; package otel itself needs no more of the SDK than that it calls back.
+// in a moment. Package otel itself needs no more of the SDK than that it calls back
+// when it exports.
 package otel
 
 import (
