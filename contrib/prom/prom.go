@@ -13,6 +13,9 @@
 // label. What is a label is bounded: 128 names of rules and (other), the members of the
 // cluster, and short lists of words.
 //
+// Prometheus's client imports package expvar, which adds /debug/vars, the command line
+// and memory statistics, to http.DefaultServeMux: serve a mux of your own to the world.
+//
 // dashboard.json, beside this file, is a dashboard for Grafana, and alerts.yaml has
 // alerting rules for Prometheus. Tests run every query of both on a real Prometheus
 // that scrapes three replicas.
