@@ -106,11 +106,3 @@ func (n *Node) count(rule *bucket.Rule, v *bucket.Verdict, by Path) {
 	}
 	n.tally.count(rule, by, o)
 }
-
-// passOff is the decision of a rule that is off.
-func (n *Node) passOff(rule *bucket.Rule, peek bool) bucket.Decision {
-	if !peek {
-		n.count(rule, &bucket.Verdict{}, PathOff)
-	}
-	return rule.Decision(bucket.Verdict{})
-}

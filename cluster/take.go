@@ -32,38 +32,38 @@ var (
 // policy: that is no error, the decision is marked Degraded. The errors are ErrClosed, ErrNilRule, ErrBadCost, ErrConcurrent and the
 // context's own when it is done beforehand; a cancellation while Take waits is
 // not noticed. It is safe for concurrent use.
-func (n *Node) Take(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (bucket.Decision, error) {
-	return n.ask(ctx, rule, key, tokens, false)
+func (n *Node) Take(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (d bucket.Decision, err error) {
+	err = n.ask(ctx, &d, rule, key, tokens, false)
+	return d, err
 }
 
-func (n *Node) ask(ctx context.Context, rule *bucket.Rule, key string, tokens int64, peek bool) (bucket.Decision, error) {
+// ask writes its decision to d, which is zero before: copying it would take as long as
+// the rest.
+func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, key string, tokens int64, peek bool) error {
 	if err := n.check(ctx, rule, tokens); err != nil {
-		return bucket.Decision{}, err
+		return err
 	}
 	if _, concurrent := rule.Concurrent(); concurrent {
-		return bucket.Decision{}, ErrConcurrent
+		return ErrConcurrent
 	}
-	if rule.Mode() == bucket.Off {
-		return n.passOff(rule, peek), nil
-	}
-	now := n.now()
-	hit := transport.Hit{Digest: n.store.Digest(rule, key), Rule: rule, Tokens: tokens, Peek: peek}
-	verdict, by := n.route(ctx, hit, now)
-	if !peek {
-		n.count(rule, &verdict, by)
-		if !verdict.Allowed {
+	var v bucket.Verdict
+	by := PathOff
+	if rule.Mode() != bucket.Off {
+		now := n.now()
+		var hit transport.Hit
+		hit.Digest, hit.Rule, hit.Tokens, hit.Peek = n.store.Digest(rule, key), rule, tokens, peek
+		if by = PathLocal; !n.decide(&v, &hit, now) {
+			v, by = n.forward(hit, now, n.expiry(ctx, now))
+		}
+		if !v.Allowed && !peek {
 			n.denied.add(hit.Digest, rule, key, now)
 		}
 	}
-	return rule.Decision(verdict), nil
-}
-
-// route has the hit decided, here or elsewhere, and says which way that went.
-func (n *Node) route(ctx context.Context, h transport.Hit, now int64) (bucket.Verdict, Path) {
-	if verdict, ok := n.decide(h, now); ok {
-		return verdict, PathLocal
+	if !peek {
+		n.count(rule, &v, by)
 	}
-	return n.forward(h, now, n.expiry(ctx, now))
+	rule.Word(d, &v)
+	return nil
 }
 
 func (n *Node) check(ctx context.Context, rule *bucket.Rule, tokens int64) error {
