@@ -19,6 +19,13 @@ var figures = [...]figure{
 	{"heap, alive", "MB", func(s sample) float64 { return float64(s.Heap) / 1e6 }, 1.5},
 }
 
+func (f figure) title() string {
+	if f.unit == "" {
+		return f.name
+	}
+	return f.name + ", " + f.unit
+}
+
 // mostRise is by how much of its mean a line may rise over the second half.
 const mostRise = 0.1
 

@@ -8,7 +8,7 @@ import (
 
 const (
 	plotWidth, panelHeight = 900, 180
-	left, right, top, gap  = 70, 20, 60, 50
+	left, right, top, gap  = 70, 30, 80, 50
 )
 
 var colors = [...]string{"#0072b2", "#d55e00", "#009e73"}
@@ -30,19 +30,34 @@ func draw(s *soak) []byte {
 	return b.Bytes()
 }
 
-// panel draws one figure, from 0 up to a little more than its maximum.
-func (s *soak) panel(b *bytes.Buffer, f figure, y int) {
-	high := 1.0
-	for _, c := range s.children[:staying] {
-		for _, now := range c.samples {
-			high = max(high, f.of(now)*1.1)
+// round returns a round number, in quarters too, that is no lower than v.
+func round(v float64) float64 {
+	unit := 1.0
+	for v > 10*unit {
+		unit *= 10
+	}
+	for _, n := range [...]float64{1, 2, 4, 6, 8, 10} {
+		if v <= n*unit {
+			return n * unit
 		}
 	}
+	return v
+}
+
+// panel draws one figure, from 0 up to a round number.
+func (s *soak) panel(b *bytes.Buffer, f figure, y int) {
+	high := 0.0
+	for _, c := range s.children[:staying] {
+		for _, now := range c.samples {
+			high = max(high, f.of(now))
+		}
+	}
+	high = round(high)
 	across := func(t time.Duration) float64 {
 		return left + float64(plotWidth-left-right)*min(t.Seconds()/s.length.Seconds(), 1)
 	}
 	up := func(v float64) float64 { return float64(y+panelHeight) - v/high*panelHeight }
-	fmt.Fprintf(b, `<text x="%d" y="%d">%s %s</text>`+"\n", left, y-6, f.name, f.unit)
+	fmt.Fprintf(b, `<text x="%d" y="%d">%s</text>`+"\n", left, y-6, f.title())
 	for _, at := range s.replaced {
 		fmt.Fprintf(b, `<path d="M%.1f %d v%d" stroke="#ddd"/>`+"\n", across(at), y, panelHeight)
 	}

@@ -41,12 +41,13 @@ type child struct {
 
 	mu      sync.Mutex
 	samples []sample
-	times   []time.Duration // of the samples, since the run began
+	came    []time.Time     // when the samples did
+	times   []time.Duration // the same, since the run began: see cut
 }
 
 // run starts the replicas, replaces some, and ends them when the time is over.
 func (s *soak) run(ctx context.Context) error {
-	s.secret, s.began = make([]byte, 32), time.Now()
+	s.secret = make([]byte, 32)
 	_, _ = rand.Read(s.secret)
 	defer s.end()
 	for i := range s.children {
@@ -58,9 +59,6 @@ func (s *soak) run(ctx context.Context) error {
 		}
 	}
 	s.began = time.Now()
-	for _, c := range s.children {
-		c.clear()
-	}
 	fmt.Fprintf(s.out, "%d replicas are ready; going on for %v\n", replicas, s.length)
 	next := time.NewTicker(s.every)
 	defer next.Stop()
@@ -120,7 +118,7 @@ func (s *soak) start(ctx context.Context, i int) error {
 		return err
 	}
 	c.input, s.children[i] = input, c
-	go c.listen(output, s)
+	go c.listen(output)
 	return json.NewEncoder(input).Encode(order{Name: c.name, Seeds: s.seeds(i), Secret: s.secret, Rate: s.rate})
 }
 
@@ -137,7 +135,7 @@ func (s *soak) seeds(but int) (seeds []string) {
 }
 
 // listen keeps what the replica says.
-func (c *child) listen(output io.Reader, s *soak) {
+func (c *child) listen(output io.Reader) {
 	defer close(c.read)
 	for lines := bufio.NewScanner(output); lines.Scan(); {
 		var now sample
@@ -145,8 +143,19 @@ func (c *child) listen(output io.Reader, s *soak) {
 			continue
 		}
 		c.mu.Lock()
-		c.samples, c.times = append(c.samples, now), append(c.times, time.Since(s.began))
+		c.samples, c.came = append(c.samples, now), append(c.came, time.Now())
 		c.mu.Unlock()
+	}
+}
+
+// cut leaves the samples of a time, of a child that has ended.
+func (c *child) cut(from time.Time, length time.Duration) {
+	all := c.samples
+	c.samples = nil
+	for i, now := range all {
+		if at := c.came[i].Sub(from); at >= 0 && at <= length {
+			c.samples, c.times = append(c.samples, now), append(c.times, at)
+		}
 	}
 }
 
@@ -157,12 +166,6 @@ func (c *child) last() (sample, bool) {
 		return sample{}, false
 	}
 	return c.samples[len(c.samples)-1], true
-}
-
-func (c *child) clear() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.samples, c.times = nil, nil
 }
 
 var errNotReady = errors.New("not ready within a minute")
@@ -195,6 +198,7 @@ func (s *soak) end() {
 		if c != nil {
 			<-c.read
 			_ = c.command.Wait()
+			c.cut(s.began, s.length)
 		}
 	}
 }
