@@ -66,7 +66,7 @@ type PeerMetrics struct {
 	// Connected: there is a stream. Silent: it isn't asked at the moment, as it has
 	// left something unanswered.
 	Connected, Silent bool
-	// Queued is how many hits wait to be sent there, Unanswered how many frames are
+	// Queued is how many hits wait to be sent there, equal ones counted once, Unanswered how many frames are
 	// sent and not answered.
 	Queued, Unanswered int
 }

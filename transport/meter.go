@@ -6,7 +6,7 @@ import (
 )
 
 // frameSizes is how many classes of sizes there are: 1 hit, 2, 3 to 4, 5 to 8, and so
-// on to 513 to maxFrameHits.
+// on to more than 512, where equal hits count each.
 const frameSizes = 11
 
 // Meter counts what the peers that share it do. The zero value is ready, and safe for
@@ -19,7 +19,8 @@ type Meter struct {
 // Traffic is what a Meter has counted.
 type Traffic struct {
 	// Frames is how many frames of hits were sent, by their size: 1 hit, 2, 3 to 4, 5
-	// to 8, and so on by powers of two. Those that were sent again don't count again.
+	// to 8, and so on by powers of two, equal hits counted each; the last class has no
+	// end. Those that were sent again don't count again.
 	Frames [frameSizes]int64
 	// Hits is how many hits were in them; Full how many were refused a place in a
 	// queue that was full.
@@ -50,7 +51,7 @@ type Condition struct {
 	// Connected: there is a stream. Silent: it isn't asked, as it has left something
 	// unanswered for PeerConfig.Silence.
 	Connected, Silent bool
-	// Queued is how many hits wait to be sent, Unanswered how many frames are sent and
+	// Queued is how many hits wait to be sent, equal ones counted once, Unanswered how many frames are sent and
 	// not answered.
 	Queued, Unanswered int
 }
@@ -59,5 +60,5 @@ type Condition struct {
 func (p *Peer) Condition() Condition {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Condition{Connected: p.state == connected, Silent: p.silent, Queued: len(p.queue), Unanswered: len(p.flights)}
+	return Condition{Connected: p.state == connected, Silent: p.silent, Queued: len(p.queue.heads), Unanswered: len(p.flights)}
 }

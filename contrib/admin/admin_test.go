@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -188,10 +189,11 @@ func TestASwitchTakesEffectAtOnce(t *testing.T) {
 	d := newDesk(t)
 	d.rules[0] = bucket.MustRule("login", "0/hour")
 	rule := d.rules[0]
-	var began, passed, done atomic.Int64 // began: 1 when everything must pass
+	var began, passed atomic.Int64 // began: 1 when everything must pass
+	var wg sync.WaitGroup
 	for range 4 {
-		go func() {
-			for done.Load() == 0 {
+		wg.Go(func() {
+			for passed.Load() < 1000 && !t.Failed() {
 				must := began.Load() == 1
 				decision, err := d.node.Take(context.Background(), rule, "alice", 1)
 				if must {
@@ -202,7 +204,7 @@ func TestASwitchTakesEffectAtOnce(t *testing.T) {
 					passed.Add(1)
 				}
 			}
-		}()
+		})
 	}
 	start := time.Now()
 	w := d.ask(http.MethodPost, "/mode", form("rule", "login", "mode", "off"))
@@ -211,10 +213,7 @@ func TestASwitchTakesEffectAtOnce(t *testing.T) {
 	if w.Code != http.StatusOK {
 		t.Error(w.Code, w.Body)
 	}
-	for passed.Load() < 1000 && !t.Failed() {
-		time.Sleep(time.Millisecond)
-	}
-	done.Store(1)
+	wg.Wait()
 }
 
 func TestNewNamesWhatIsMissing(t *testing.T) {

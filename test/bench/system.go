@@ -99,8 +99,8 @@ func (d decider) Now() int64 { return int64(time.Since(d.started)) }
 
 func (d decider) Sight() transport.Sight { return transport.Sight{} }
 
-func (d decider) Decide(h transport.Hit, now int64) transport.Answer {
-	return transport.Answer{Verdict: d.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)}
+func (d decider) Decide(h *transport.Hit, now int64, a *transport.Answer) {
+	a.Verdict = d.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)
 }
 
 func (d decider) Call(context.Context, uint64, uint8, []byte) ([]byte, error) {

@@ -55,7 +55,7 @@ func peers() []Metric {
 		counter("shoal.silences", "{silence}", "How often the breaker of a peer opened, as it left something unanswered.", func(m *cluster.Metrics) int64 { return m.Silences }),
 		ofPeers("shoal.peer.connected", "", "1 while there is a stream to the peer.", func(p cluster.PeerMetrics) float64 { return flag(p.Connected) }),
 		ofPeers("shoal.peer.silent", "", "1 while the peer's breaker is open: it isn't asked until it speaks again.", func(p cluster.PeerMetrics) float64 { return flag(p.Silent) }),
-		ofPeers("shoal.peer.queue", "{hit}", "Hits that wait to be sent to the peer.", func(p cluster.PeerMetrics) float64 { return float64(p.Queued) }),
+		ofPeers("shoal.peer.queue", "{hit}", "Hits that wait to be sent to the peer, equal ones counted once.", func(p cluster.PeerMetrics) float64 { return float64(p.Queued) }),
 		ofPeers("shoal.peer.unanswered", "{frame}", "Frames that the peer hasn't answered.", func(p cluster.PeerMetrics) float64 { return float64(p.Unanswered) }),
 	}
 }
