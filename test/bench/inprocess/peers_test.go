@@ -2,6 +2,14 @@
 // the limiters for one process that Go services use: the same keys, in the same order,
 // by one goroutine a core. Every limit is so high that all pass.
 //
+// What is measured is what a service would call for each request: the node's Take,
+// with its digest, its clock and its headers' figures, beside each peer's own call
+// with the same key. Peers that know only one limit get a map of them, as their users
+// write it.
+//
+// The clock is part of it, as each reads its own. No figure says how a peer behaves
+// where it does more than count in one process.
+//
 //	go test -bench . -cpu 1,2 -count 5 ./inprocess
 package inprocess
 
