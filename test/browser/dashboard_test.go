@@ -9,6 +9,7 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // TestDashboard goes through the page as somebody does who tries Shoal: sends load, adds
@@ -26,7 +27,7 @@ func TestDashboard(t *testing.T) {
 		t.Error("a bad limit isn't pointed out")
 	}
 
-	p.send("20/second", 120)
+	p.send("20/second", 600)
 	p.happens("load 1: 300.s over 5 keys, limit 20 per 1 second each")
 	p.until(`/limit is 100/.test(document.getElementById("chartAdmitted").getAttribute("aria-label"))`)
 	before := evaluate[string](p, `document.getElementById("chartAdmitted").toDataURL()`)
@@ -36,11 +37,11 @@ func TestDashboard(t *testing.T) {
 		t.Error("the chart stands still")
 	}
 	p.until(`document.querySelectorAll("#denied > li").length === 5`)
-	p.keepsToTheLimit("at rest")
+	p.admitsNothingOver()
 
 	p.press("#add")
 	p.happens("replica-4 has joined")
-	p.happens("hand-off of \\\\d+ partitions took")
+	p.happens("hand-off of \\d+ partitions took")
 	p.settles(4)
 	p.keepsToTheLimit("after one has joined")
 	p.picture("light")
@@ -73,9 +74,11 @@ func TestDashboard(t *testing.T) {
 	p.settles(3)
 	p.keepsToTheLimit("after it has healed")
 
-	p.send("20/second", 3)
-	p.happens("load 2 is over: 900 sent, \\\\d+ admitted, 0 over the limit")
-	p.keepsToTheLimit("whole again")
+	p.send("20/second", 600)
+	p.until(figure("admitted") + ` > 90`)
+	p.admitsNothingOver()
+	p.press("#end")
+	p.happens("load \\d+ is over: .*, 0 over the limit")
 
 	dark := show(t, url, 1280, 900, "dark")
 	dark.settles(3)
@@ -102,10 +105,10 @@ func card(name string) string {
 func (p page) send(limit string, seconds int) {
 	p.t.Helper()
 	for name, value := range map[string]string{"rate": "300", "keys": "5", "skew": "0", "limit": limit, "seconds": fmt.Sprint(seconds)} {
-		field := fmt.Sprintf("#load [name=%s]", name)
-		p.do(chromedp.SetValue(field, ""), chromedp.SendKeys(field, value))
+		evaluate[bool](p, fmt.Sprintf(`document.querySelector("#load [name=%s]").select(), true`, name))
+		p.do(chromedp.KeyEvent(value))
 	}
-	p.do(chromedp.SendKeys("#load [name=rate]", "\r"))
+	p.do(chromedp.KeyEvent(kb.Enter))
 }
 
 // settles waits until that many replicas hold all partitions.
@@ -130,6 +133,23 @@ func (p page) keepsToTheLimit(when string) {
 	if said[1] == "guaranteed: 0" && said[0] != "0" {
 		p.t.Errorf("%s: %s over the limit", when, said[0])
 	}
+}
+
+// admitsNothingOver reads 0, of a load that has run for three seconds while nothing happened
+// to the replicas. On a machine so busy that one of them didn't answer in time it sends
+// another load.
+func (p page) admitsNothingOver() {
+	p.t.Helper()
+	for range 10 {
+		p.until(`/^[3-9] |^\d\d/.test(Math.floor(document.getElementById("progress").value * 600) + " ")`)
+		p.keepsToTheLimit("at rest")
+		if p.text("#bound") == "guaranteed: 0" {
+			return // and what is over is 0
+		}
+		p.send("20/second", 600)
+		p.until(`document.getElementById("progress").value * 600 < 2`)
+	}
+	p.t.Error("the machine is too busy to show anything")
 }
 
 // listen collects what goes wrong in the page: exceptions, and what its own policy or the
