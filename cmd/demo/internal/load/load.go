@@ -5,7 +5,9 @@
 // stalls is what its users would see. Answers of 2xx are admissions and those of 429
 // refusals. The limit is given, or read off the RateLimit-Policy of the answers, and every
 // key's admissions are compared with it over every interval (package exact), by the clock
-// of this process: an admission happened at some time between request and answer.
+// of this process: an admission happened at some time between request and answer. So
+// what it calls over the limit is over it for certain; what lies between two instants
+// that it can't tell apart is in the server's favour.
 //
 // It is for servers of one's own: it reaches other hosts only if it is told to.
 package load
