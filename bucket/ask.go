@@ -55,7 +55,7 @@ const (
 	// burstShare is which part of the burst may be out: the rest is for large hits and
 	// for replicas without a lease.
 	burstShare = 4
-	// leastGrant tokens are worth a lease.
+	// leastGrant tokens are worth a lease, or as few as are wanted.
 	leastGrant = 2
 	// maxWant bounds what a peer can say that it wants, so that sums don't overflow.
 	maxWant = 1 << 50

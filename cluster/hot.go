@@ -191,7 +191,7 @@ func (k *hotKey) under(rule *bucket.Rule) bool {
 
 // decide decides a hit by what is known of its key, if that is enough, and writes the
 // verdict to v. If not, the hit takes along what the holder should hear.
-func (t *hotKeys) decide(h *transport.Hit, now int64, v *bucket.Verdict) (by path, ok bool) {
+func (t *hotKeys) decide(h *transport.Hit, now int64, v *bucket.Verdict) (by Path, ok bool) {
 	if t.used.Load() == 0 || h.Tokens == 0 || h.Peek {
 		return 0, false
 	}
@@ -205,13 +205,13 @@ func (t *hotKeys) decide(h *transport.Hit, now int64, v *bucket.Verdict) (by pat
 	}
 	l := k.lease.Load()
 	if l != nil && t.spend(k, l, h, now, v) {
-		return byLease, true
+		return PathLeased, true
 	}
 	if k.refuses(h.Tokens, now, v) || l != nil && l.refuses(h.Tokens, now, v) {
 		if l != nil {
 			l.miss(h.Tokens)
 		}
-		return byDenial, true
+		return PathDenied, true
 	}
 	if l != nil {
 		l.miss(h.Tokens)

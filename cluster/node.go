@@ -92,10 +92,11 @@ type Node struct {
 	lines    lines // of Wait
 	lost     unreached
 	counters counters
-
-	hot       *hotKeys
-	decisions tally
-	scale     atomic.Int32 // by how much limits are divided here; 0 and 1: not
+	tally    tally
+	denied   denied
+	hot      *hotKeys
+	meter    transport.Meter
+	scale    atomic.Int32 // by how much limits are divided here; 0 and 1: not
 }
 
 // Start makes a node and begins to look for the others; it doesn't wait until
@@ -126,6 +127,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		ended:   make(chan struct{}),
 
 		inflight: newInflight(),
+		denied:   denied{size: c.DeniedKeys},
 		slotsDue: make(chan struct{}, 1),
 		cancel:   cancel,
 

@@ -1,63 +1,108 @@
 package cluster
 
-import (
-	"math/rand/v2"
-	"sync/atomic"
+import "github.com/shoal-dev/shoal/bucket"
 
-	"github.com/shoal-dev/shoal/bucket"
-)
-
-// path says how a decision came about.
-type path uint8
+// Path is the way by which a decision came about.
+type Path uint8
 
 const (
-	byToken  path = iota // here, as the token of the key's partition is
-	byLease              // here, from tokens that the holder has lent
-	byDenial             // here, by what the holder has said before
-	byHolder             // by the holder, whoever passed the hit on
-	byOthers             // without the holder: by a copy, or the failure policy
-	paths                // how many there are
+	// PathLocal: this replica holds the key's state.
+	PathLocal Path = iota
+	// PathLeased: by tokens that the holder had lent to this replica.
+	PathLeased
+	// PathDenied: refused by what the holder had said of an earlier hit.
+	PathDenied
+	// PathForwarded: by the holder elsewhere, asked directly or by way of another.
+	PathForwarded
+	// PathStandby: by the copy of a holder that is gone or silent. Such decisions are
+	// Degraded.
+	PathStandby
+	// PathPolicy: by the rule's failure policy, as nobody answered in time. Such
+	// decisions are Degraded.
+	PathPolicy
+	// PathOff: the rule is off, so nothing was decided and everything passes.
+	PathOff
+
+	paths
 )
 
-// DecisionMetrics counts the decisions of Take on this replica, by how they came
-// about.
-type DecisionMetrics struct {
-	// Local were decided here, as the holder of the key is this replica; Leased here
-	// as well, from tokens that the holder had lent; Denied are refusals by what it
-	// had said before. None of them was a message to another replica.
-	Local, Leased, Denied int64
-	// Forwarded were decided by the holder, on another replica; Degraded without it.
-	Forwarded, Degraded int64
+var pathWords = [...]string{
+	PathLocal: "local", PathLeased: "leased", PathDenied: "denied", PathForwarded: "forwarded",
+	PathStandby: "standby", PathPolicy: "policy", PathOff: "off",
 }
 
-// tallyStripes keeps processors that count at the same time from waiting for each
-// other.
-const tallyStripes = 16
-
-// tally counts decisions by their paths.
-type tally struct {
-	stripes [tallyStripes]struct {
-		by [paths]atomic.Int64
-		_  [128 - 8*paths]byte // cache lines of its own
+// String returns the path in a word, as it stands in metrics.
+func (p Path) String() string {
+	if int(p) < len(pathWords) {
+		return pathWords[p]
 	}
+	return "unknown"
 }
 
-func (t *tally) add(by path) { t.stripes[rand.Uint32()%tallyStripes].by[by].Add(1) }
+// MarshalText returns the word.
+func (p Path) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-func (t *tally) sum() DecisionMetrics {
-	var by [paths]int64
-	for i := range t.stripes {
-		for p := range by {
-			by[p] += t.stripes[i].by[p].Load()
+// Outcome is what a decision said.
+type Outcome uint8
+
+const (
+	// Allowed decisions let the request pass.
+	Allowed Outcome = iota
+	// Refused ones don't.
+	Refused
+	// WouldRefuse ones let it pass only because the rule is in shadow mode.
+	WouldRefuse
+
+	outcomes
+)
+
+var outcomeWords = [...]string{Allowed: "allowed", Refused: "refused", WouldRefuse: "would_refuse"}
+
+// String returns the outcome in a word, as it stands in metrics.
+func (o Outcome) String() string {
+	if int(o) < len(outcomeWords) {
+		return outcomeWords[o]
+	}
+	return "unknown"
+}
+
+// MarshalText returns the word.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// Decisions is how many decisions of the rules of one name came about by one path and
+// said the same.
+type Decisions struct {
+	// Rule is "" for the decisions of all those rules that are not counted each for
+	// itself: beyond the first 128 names.
+	Rule    string
+	Path    Path
+	Outcome Outcome
+	Count   int64
+}
+
+// Decided is how many decisions of all rules together came about by that path and said
+// that.
+func (m Metrics) Decided(by Path, o Outcome) (count int64) {
+	for _, d := range m.Decisions {
+		if d.Path == by && d.Outcome == o {
+			count += d.Count
 		}
 	}
-	return DecisionMetrics{Local: by[byToken], Leased: by[byLease], Denied: by[byDenial], Forwarded: by[byHolder], Degraded: by[byOthers]}
+	return count
 }
 
-// count notes a decision of Take. It allocates nothing and takes no lock.
-func (n *Node) count(_ *bucket.Rule, v *bucket.Verdict, by path) {
-	if v.Degraded {
-		by = byOthers
+// count counts one decision of the rule.
+func (n *Node) count(rule *bucket.Rule, v *bucket.Verdict, by Path) {
+	if by == PathForwarded && v.Degraded {
+		by = PathStandby
 	}
-	n.decisions.add(by)
+	o := Allowed
+	switch {
+	case v.Allowed || by == PathOff:
+	case rule.Mode() == bucket.Shadow:
+		o = WouldRefuse
+	default:
+		o = Refused
+	}
+	n.tally.count(rule, by, o)
 }
