@@ -54,6 +54,15 @@ func (c *copier) add(e *entry) bool {
 	return true
 }
 
+// size is how many bytes finish appends, or a little more.
+func (c *copier) size() int {
+	if c.count == 0 {
+		return 0
+	}
+	const zone = 32 // of a calendar, more or less
+	return 2 + 4 + len(c.numbers)*(2+termBytes+zone) + len(c.records)
+}
+
 // finish appends the copy to b.
 func (c *copier) finish(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(c.numbers)))
@@ -127,11 +136,20 @@ func (s *Store) changes(copies *[shardParts][]byte, shard int, now int64, wanted
 		c.add(e)
 	}
 	*list = (*list)[:0]
-	var all []byte // of all copies: one piece of memory instead of many
+	finish(copies, &copiers) // under the lock: the numbers may be freed after it
+}
+
+// finish puts the copies into one piece of memory.
+func finish(copies *[shardParts][]byte, copiers *[shardParts]copier) {
+	size := 0
 	for i := range copiers {
-		if c := &copiers[i]; c.count > 0 { // under the lock: the numbers may be freed after it
+		size += copiers[i].size()
+	}
+	all := make([]byte, 0, size)
+	for i := range copiers {
+		if c := &copiers[i]; c.count > 0 {
 			start := len(all)
-			all = c.finish(slices.Grow(all, 2+4+len(c.numbers)*(2+termBytes)+len(c.records)))
+			all = c.finish(all)
 			copies[i] = all[start:len(all):len(all)]
 		}
 	}
