@@ -38,7 +38,9 @@ func (c *copier) add(e *entry) bool {
 		}
 		c.numbers = append(c.numbers, e.number())
 	}
-	state, l := c.store.shards[c.shard].table.known(e, &c.store.limits.at(e.number()).term, c.now)
+	sh, term := &c.store.shards[c.shard], &c.store.limits.at(e.number()).term
+	state, l := sh.table.known(e, term, c.now)
+	state = c.store.lent[c.shard].leases[e.hi].frozen(term, state, c.now)
 	b := c.records
 	b = binary.BigEndian.AppendUint64(b, e.hi)
 	b = binary.BigEndian.AppendUint64(b, e.lo)
@@ -83,6 +85,7 @@ func (s *Store) AppendCopy(b []byte, partition int, now int64) (_ []byte, entrie
 	sh := &s.shards[partition%shardCount]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	s.writeOut(partition%shardCount, now)
 	c := copier{store: s, shard: partition % shardCount, now: now}
 	likely := int(sh.table.used) * shardCount >> partitionBits // a shard has several partitions
 	c.records = make([]byte, 0, (likely+likely/4)*copyRecord)
@@ -120,6 +123,7 @@ func (s *Store) changes(copies *[shardParts][]byte, shard int, now int64, wanted
 	if list == nil {
 		return
 	}
+	s.writeOut(shard, now) // which may add to the list
 	var copiers [shardParts]copier
 	share(&copiers, *list)
 	for _, d := range *list {
