@@ -1,6 +1,6 @@
 // Package browser tries the middleware of package httpmw with clients that are not
-// ours and not in this process: curl, and Chromium with a page of another origin.
-// It is a module of its own, so that the driver of the browser doesn't reach a
+// ours and not in this process: curl, and Chromium with a page of another origin; and
+// it uses the demo's dashboard in Chromium, as somebody does who tries Shoal. It is a module of its own, so that the driver of the browser doesn't reach a
 // user's go.mod.
 //
 // Each client asks an API over real sockets on loopback, is refused once, and must
