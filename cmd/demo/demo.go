@@ -18,6 +18,7 @@ import (
 type demoConfig struct {
 	replicas int
 	listen   string // of the balancer; the replicas take the next ports, or any if it is 0
+	mysql    string // as a replica's
 	log      *slog.Logger
 }
 
@@ -52,6 +53,7 @@ func startDemo(ctx context.Context, c demoConfig) (*demo, error) {
 				Log:        c.log.With("replica", i+1),
 			},
 			client: pass.client,
+			mysql:  c.mysql,
 			log:    c.log,
 		})
 		if err != nil {
@@ -146,7 +148,7 @@ func (d *demo) close(ctx context.Context) error {
 	}
 	var wg sync.WaitGroup
 	for i, r := range d.replicas {
-		wg.Go(func() { errs[i] = r.server.close(ctx) })
+		wg.Go(func() { errs[i] = r.stop(ctx) })
 	}
 	wg.Wait()
 	for _, r := range d.replicas {

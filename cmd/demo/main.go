@@ -18,6 +18,10 @@
 //	GET        /resource/other  1 per second and client, the default of /resource
 //	GET        /slow            takes ms=500, and 2 of a user run at a time: ?ms=500&user=alice
 //	GET, POST  /try             any limit for any key: ?limit=10/minute&key=alice&cost=1
+//	GET        /tutorial/...    the systems of four tutorials; package seeds lists their routes
+//	GET        /tour/...
+//	GET        /snippet/...
+//	GET        /continents      5 in 60 s for each user: curl -u john_doe:EXAMPLE_PASSWORD
 //	GET        /cluster         the members and the table of owners, as this replica sees them
 //	GET        /healthz         200 while it serves
 //	GET        /readyz          200 once it has joined and its table is settled, else 503

@@ -172,6 +172,8 @@ func TestFaults(t *testing.T) {
 		{"replica -hit-timeout 1ms", 2, "-hit-timeout: 1ms is not between"},
 		{"replica -linger -1s", 2, "-linger -1s is not between 0s and"},
 		{"replica -linger 1h", 2, "-linger 1h0m0s is not between 0s and"},
+		{"replica -mysql nonsense", 2, `-mysql: want user:password@tcp(host:port)/database`},
+		{"-mysql root@tcp(127.0.0.1:3306)/", 2, `there is no database`},
 		{"replica -trusted-proxies 10.0.0.0/33", 2, `-trusted-proxies: "10.0.0.0/33" is not a network`},
 		{"replica -trusted-proxies 10.0.0.1,everybody", 2, `-trusted-proxies: "everybody"`},
 	} {
