@@ -66,7 +66,7 @@ func startDemo(ctx context.Context, c demoConfig) (*demo, error) {
 		d.replicas = append(d.replicas, r)
 		seeds = []string{d.replicas[0].node.GossipAddress()}
 	}
-	d.balancer = newBalancer(listeners[0], d.addresses(), pass, d.settled, c.log)
+	d.balancer = newBalancer(listeners[0], newUpstreams(d.addresses()), pass, d.settled, c.log)
 	return d, nil
 }
 

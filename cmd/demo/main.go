@@ -3,6 +3,7 @@
 //
 //	go run ./cmd/demo            three replicas and a load balancer
 //	go run ./cmd/demo replica    one replica; several of these make a cluster
+//	go run ./cmd/demo balance    a load balancer that finds the replicas by DNS
 //	go run ./cmd/demo -h         all flags
 //
 // Everything is what it would be in production: each replica has a cluster.Node
@@ -99,6 +100,13 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) (progra
 		}
 		return startReplica(ctx, c)
 	}
+	if len(args) > 0 && args[0] == "balance" {
+		c, err := parseBalance(args[1:], stdout, stderr)
+		if err != nil {
+			return nil, err
+		}
+		return startBalance(ctx, c)
+	}
 	c, err := parseDemo(args, stdout, stderr)
 	if err != nil {
 		return nil, err
@@ -106,7 +114,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) (progra
 	return startDemo(ctx, c)
 }
 
-// program is what runs: a demo or a replica, started.
+// program is what runs: a demo, a replica or a balancer, started.
 type program interface {
 	wait(ctx context.Context) error // until it is ready
 	announce(w io.Writer)           // that it is started
