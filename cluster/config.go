@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,10 +50,31 @@ type Config struct {
 	// each other by). nil means neither, which Start refuses beyond loopback.
 	// Replicas with another secret, or none, form a cluster of their own.
 	Secret []byte `json:"-"`
+	// AcceptSecrets are taken from others as well as Secret, while that changes: the
+	// next one, until all replicas know it, and then the last one, until all use the
+	// next. It needs DigestKey. Each is like Secret; nil, the default, takes no other.
+	AcceptSecrets [][]byte `json:"-"`
 	// DigestKey keys the digests that stand for keys between replicas: at least
-	// 16 secret random bytes, the same on all replicas. nil means Secret, or else
-	// a key derived from Cluster, which keeps clusters apart but is no secret.
+	// 16 secret random bytes, the same on all replicas for as long as any of them
+	// lives. nil means Secret, or else a key derived from Cluster, which keeps
+	// clusters apart but is no secret. What Secret was when it was nil, it has to be
+	// from the first change of Secret on.
 	DigestKey []byte `json:"-"`
+	// TLS is used between replicas in place of the certificates that they make for
+	// themselves; Secret still encrypts gossip. A replica is then whoever has a
+	// certificate that is good for ServerName and signed by one of RootCAs: that one
+	// name stands in the certificate of every replica, which serves for asking and
+	// for answering (both extended key usages). TLS needs those two fields, and a
+	// certificate: Certificates, or GetCertificate, which is asked for each connection
+	// in either direction.
+	//
+	// GetConfigForClient may bring another configuration of the same kind for each
+	// connection, also for those that this replica opens (Conn is nil then), so that
+	// authorities can be exchanged as well. Other fields mean what crypto/tls says,
+	// but TLS 1.3 and a verified certificate from both ends are always demanded, and
+	// no session is resumed. A connection lives on when its certificates have expired.
+	// nil means certificates of the replicas' own, if there is a Secret.
+	TLS *tls.Config `json:"-"`
 	// Insecure permits a Bind beyond loopback without a Secret: whoever reaches
 	// the ports can then join the cluster and take part in its decisions.
 	Insecure bool
@@ -76,8 +98,8 @@ type Config struct {
 // String returns what may be logged: no secret is in it, nor in what the fmt verbs
 // and log/slog make of a Config by itself.
 func (c Config) String() string {
-	return fmt.Sprintf("{Name:%q Cluster:%q Bind:%q PeerBind:%q Advertise:%q Seeds:%q Secret:%s DigestKey:%s Insecure:%v HitTimeout:%v ScaleMinority:%v}",
-		c.Name, c.Cluster, c.Bind, c.PeerBind, c.Advertise, c.Seeds, redacted(c.Secret), redacted(c.DigestKey), c.Insecure, c.HitTimeout, c.ScaleMinority)
+	return fmt.Sprintf("{Name:%q Cluster:%q Bind:%q PeerBind:%q Advertise:%q Seeds:%q Secret:%s AcceptSecrets:%d DigestKey:%s TLS:%t Insecure:%v HitTimeout:%v ScaleMinority:%v}",
+		c.Name, c.Cluster, c.Bind, c.PeerBind, c.Advertise, c.Seeds, redacted(c.Secret), len(c.AcceptSecrets), redacted(c.DigestKey), c.TLS != nil, c.Insecure, c.HitTimeout, c.ScaleMinority)
 }
 
 // GoString is String, for %#v.
@@ -157,6 +179,12 @@ func (c Config) validate() error {
 	if c.DigestKey != nil && len(c.DigestKey) < minSecret {
 		fault("DigestKey", "has %d bytes; give at least %d random ones, or nil", len(c.DigestKey), minSecret)
 	}
+	c.validateRotation(fault)
+	if c.TLS != nil {
+		for _, err := range checkTLS(c.TLS) {
+			fault("TLS", "%v", err)
+		}
+	}
 	if c.HitTimeout < minHitTimeout || c.HitTimeout > maxHitTimeout {
 		fault("HitTimeout", "%v is not between %v and %v", c.HitTimeout, minHitTimeout, maxHitTimeout)
 	}
@@ -171,6 +199,23 @@ func (c Config) validate() error {
 	}
 	c.validateAddresses(fault)
 	return errors.Join(errs...)
+}
+
+// validateRotation reports to fault what is wrong with a secret that is about to
+// change.
+func (c Config) validateRotation(fault func(field, format string, args ...any)) {
+	for i, s := range c.AcceptSecrets {
+		if len(s) < minSecret {
+			fault(fmt.Sprintf("AcceptSecrets[%d]", i), "has %d bytes; give at least %d random ones, as in Secret", len(s), minSecret)
+		}
+	}
+	switch {
+	case len(c.AcceptSecrets) == 0:
+	case c.Secret == nil:
+		fault("AcceptSecrets", "there is no Secret that it could follow; a first one must be given to all replicas at once")
+	case c.DigestKey == nil:
+		fault("DigestKey", "is needed while the secret changes, or every key would become another one and what was counted be forgotten; set it to what Secret was before the change, and keep it")
+	}
 }
 
 // validateAddresses reports to fault what is wrong with the addresses of a node

@@ -37,8 +37,9 @@ func TestPulse(t *testing.T) {
 func TestAReplicaThatStoodStill(t *testing.T) {
 	pair(t, func(t *testing.T, _ *simnet.Net, a, b *Node) {
 		h := hitAt(a, bucket.MustRule("api", "5/hour"))
-		if v, ok := a.decide(h, a.now()); !ok || !v.Allowed {
-			t.Fatalf("%+v, %v", v, ok)
+		var first, then bucket.Verdict
+		if !a.decide(&first, &h, a.now()) || !first.Allowed {
+			t.Fatalf("%+v", first)
 		}
 		a.beat.Store(a.now() - int64(pauseTime) - 1)
 		if v, ok := a.decideHere(h, a.now()); ok {
@@ -48,8 +49,8 @@ func TestAReplicaThatStoodStill(t *testing.T) {
 			t.Errorf("answers at once: %+v", answer)
 		}
 		eventually(t, time.Second, "it decides again", func() bool { return a.Metrics().Handoff.Fenced == 1 && a.parts.holds(partition(h)) })
-		if v, ok := a.decide(h, a.now()); !ok || v.Remaining != 3 {
-			t.Errorf("%+v, %v", v, ok)
+		if !a.decide(&then, &h, a.now()) || then.Remaining != 3 {
+			t.Errorf("%+v", then)
 		}
 		for _, n := range []*Node{a, b} {
 			if m := n.Metrics().Handoff; m.Forced+m.Doubled > 0 {

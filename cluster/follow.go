@@ -118,9 +118,9 @@ func (n *Node) way(m *member, last *view) *transport.Peer {
 			return known.peer
 		}
 	}
-	var secure *tls.Config
-	if n.identity != nil {
-		secure = n.identity.client(m.print)
+	var secure func() (*tls.Config, error)
+	if n.trust != nil {
+		secure = n.trust.client(m.print)
 	}
 	return transport.Dial(transport.PeerConfig{
 		Address: m.address,

@@ -19,12 +19,16 @@ const (
 )
 
 // decide decides a hit here, if the token of its partition is here and this
-// replica has not stood still.
-func (n *Node) decide(h transport.Hit, now int64) (v bucket.Verdict, ok bool) {
-	if !n.parts.holds(partition(h)) || n.stoodStill(now) {
-		return bucket.Verdict{}, false
+// replica has not stood still. It writes the verdict to v, which is zero before.
+func (n *Node) decide(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
+	held := &n.parts.held[ring.Partition(h.Digest.Hi)]
+	if held.Load() == 0 || n.stoodStill(now) {
+		return false
 	}
-	return n.take(h, now)
+	if scale := int(n.scale.Load()); scale > 1 || h.Peek {
+		return n.peekOrShare(v, held, h, now, scale)
+	}
+	return n.store.TakeHeld(v, held, h.Rule, h.Digest, h.Tokens, now)
 }
 
 // partition is where the hit's key lies.

@@ -36,7 +36,7 @@ type living struct {
 
 // openGossip starts gossiping, alone so far. It settles what only the sockets
 // could tell: the address, and the node's name where it is made of that.
-func openGossip(c *Config, id *identity, peers net.Addr) (*gossip, error) {
+func openGossip(c *Config, id trust, peers net.Addr) (*gossip, error) {
 	transport, err := c.Network.Gossip(c.Bind)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: Config.Bind: %w", err)
@@ -68,11 +68,11 @@ func openGossip(c *Config, id *identity, peers net.Addr) (*gossip, error) {
 		living: map[string]living{},
 	}
 	if id != nil {
-		g.meta.print = id.print
+		g.meta.print = id.fingerprint()
 	}
 	config := gossipConfig(c, g, transport, own.String(), port)
 	if c.Secret != nil {
-		config.SecretKey = derive(c.Secret, "gossip")
+		config.Keyring = keyring(c.Secret, c.AcceptSecrets)
 	}
 	g.list, err = memberlist.Create(config)
 	if err != nil {
@@ -80,6 +80,19 @@ func openGossip(c *Config, id *identity, peers net.Addr) (*gossip, error) {
 		return nil, fmt.Errorf("cluster: gossip: %w", err)
 	}
 	return g, nil
+}
+
+// keyring encrypts under a key of the first secret, and decrypts under those of all.
+func keyring(secret []byte, others [][]byte) *memberlist.Keyring {
+	keys := make([][]byte, len(others))
+	for i, s := range others {
+		keys[i] = derive(s, "gossip")
+	}
+	ring, err := memberlist.NewKeyring(keys, derive(secret, "gossip"))
+	if err != nil {
+		panic(err) // 32 bytes are a key
+	}
+	return ring
 }
 
 // peerAddress is where others send their hits: the port on which they are taken,

@@ -17,11 +17,24 @@ import (
 // Replicas that share a Secret trust each other and nobody else, with no authority
 // to run. Gossip is encrypted under a key that is derived from the secret. For its
 // connections each boot makes a certificate, signed by a key that is derived from
-// the secret too, and says its fingerprint in gossip. A server takes whoever knows
-// the secret, also a boot that it hasn't heard of yet, or suspects to be dead. A
-// client insists on the one certificate of the boot that it means to ask, so an
-// address that went to somebody else is noticed. Whoever holds the secret is
-// trusted: nothing here protects replicas from one of them.
+// the secret too, and says its fingerprint in gossip. A client insists on the one
+// certificate of the boot that it means to ask, so an address that went to somebody
+// else is noticed. A server shakes hands with whoever knows the secret; which boot
+// that is, and whether it may ask, is for admit to say.
+//
+// While the secret changes there are two, and either is good enough: a boot signs
+// under its own Secret and takes what was signed under any of AcceptSecrets.
+
+// trust is how a node makes sure of its peers, and they of it.
+type trust interface {
+	// server is the configuration of the end that answers.
+	server() *tls.Config
+	// client makes those of the end that asks, one for each connection, to the boot
+	// whose certificate has that fingerprint.
+	client(print string) func() (*tls.Config, error)
+	// print is the fingerprint that gossip is to say of this boot; "" is none.
+	fingerprint() string
+}
 
 var (
 	errStranger = errors.New("cluster: the peer's certificate is not signed under this cluster's Secret")
@@ -53,12 +66,14 @@ func (c Config) digestKey() (k bucket.DigestKey) {
 // identity is a boot's certificate, which it makes for itself and keeps in
 // memory.
 type identity struct {
-	authority   ed25519.PublicKey
+	authorities []ed25519.PublicKey // under which the peers' may be signed
 	certificate tls.Certificate
 	print       string // SHA-256 of it, as meta has it
 }
 
-func newIdentity(secret []byte) (*identity, error) {
+// newIdentity makes one that is signed under the first of the secrets, and takes
+// those that are signed under any.
+func newIdentity(secret []byte, others ...[]byte) (*identity, error) {
 	authority := ed25519.NewKeyFromSeed(derive(secret, "authority"))
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -70,11 +85,15 @@ func newIdentity(secret []byte) (*identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &identity{
-		authority:   authority.Public().(ed25519.PublicKey),
+	id := &identity{
 		certificate: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private},
 		print:       fingerprint(der),
-	}, nil
+	}
+	for _, s := range append([][]byte{secret}, others...) {
+		key := ed25519.NewKeyFromSeed(derive(s, "authority"))
+		id.authorities = append(id.authorities, key.Public().(ed25519.PublicKey))
+	}
+	return id, nil
 }
 
 func fingerprint(der []byte) string {
@@ -82,26 +101,27 @@ func fingerprint(der []byte) string {
 	return string(sum[:])
 }
 
-// server is the configuration of the end that answers: it takes whoever knows the
-// secret.
+func (id *identity) fingerprint() string { return id.print }
+
 func (id *identity) server() *tls.Config {
 	return id.config(func(c *x509.Certificate) error {
-		if !ed25519.Verify(id.authority, c.RawTBSCertificate, c.Signature) {
-			return errStranger
+		for _, authority := range id.authorities {
+			if ed25519.Verify(authority, c.RawTBSCertificate, c.Signature) {
+				return nil
+			}
 		}
-		return nil
+		return errStranger
 	})
 }
 
-// client is the configuration of the end that asks: it insists on the certificate
-// with that fingerprint.
-func (id *identity) client(print string) *tls.Config {
-	return id.config(func(c *x509.Certificate) error {
+func (id *identity) client(print string) func() (*tls.Config, error) {
+	config := id.config(func(c *x509.Certificate) error {
 		if fingerprint(c.Raw) != print {
 			return errImpostor
 		}
 		return nil
 	})
+	return func() (*tls.Config, error) { return config, nil }
 }
 
 func (id *identity) config(accept func(*x509.Certificate) error) *tls.Config {

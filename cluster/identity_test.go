@@ -30,9 +30,9 @@ func shake(t *testing.T, client, server *tls.Config) (asked, answered error) {
 	return asked, <-done
 }
 
-func mustIdentity(t *testing.T, secret string) *identity {
+func mustIdentity(t *testing.T, secret string, others ...[]byte) *identity {
 	t.Helper()
-	id, err := newIdentity([]byte(secret))
+	id, err := newIdentity([]byte(secret), others...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,16 +42,26 @@ func mustIdentity(t *testing.T, secret string) *identity {
 func TestWhoMayAskAndAnswer(t *testing.T) {
 	a, b, c := mustIdentity(t, "ours"), mustIdentity(t, "ours"), mustIdentity(t, "ours")
 	stranger := mustIdentity(t, "theirs")
+	tolerant := mustIdentity(t, "ours", []byte("theirs"))
+	client := func(id *identity, print string) *tls.Config {
+		c, err := id.client(print)()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
 	for _, tt := range []struct {
 		name            string
 		client, server  *tls.Config
 		asked, answered error // nil for any, if the other isn't
 	}{
-		{"two boots", a.client(b.print), b.server(), nil, nil},
-		{"a boot that answers for another", a.client(b.print), c.server(), errImpostor, nil},
-		{"a stranger who answers", a.client(b.print), stranger.server(), errImpostor, nil},
-		{"a member without a certificate", a.client(""), b.server(), errImpostor, nil},
-		{"a stranger who asks", stranger.client(b.print), b.server(), nil, errStranger},
+		{"two boots", client(a, b.print), b.server(), nil, nil},
+		{"a boot that answers for another", client(a, b.print), c.server(), errImpostor, nil},
+		{"a stranger who answers", client(a, b.print), stranger.server(), errImpostor, nil},
+		{"a member without a certificate", client(a, ""), b.server(), errImpostor, nil},
+		{"a stranger who asks", client(stranger, b.print), b.server(), nil, errStranger},
+		{"one of the next secret", client(stranger, tolerant.print), tolerant.server(), nil, nil},
+		{"who takes another secret may still have none of it", client(tolerant, stranger.print), stranger.server(), nil, errStranger},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			asked, answered := shake(t, tt.client, tt.server)

@@ -76,10 +76,10 @@ type Node struct {
 	closing atomic.Bool   // no longer ready
 	closed  atomic.Bool   // no longer answering
 
-	hello    transport.Hello
-	identity *identity // nil without a Secret
-	gossip   *gossip   // nil when standalone
-	server   *transport.Server
+	hello  transport.Hello
+	trust  trust   // nil where peers talk plain text
+	gossip *gossip // nil when standalone
+	server *transport.Server
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -165,7 +165,7 @@ func (n *Node) open(ctx context.Context) error {
 		_ = listener.Close()
 		return fmt.Errorf("cluster: making a certificate: %w", err)
 	}
-	n.gossip, err = openGossip(&n.config, n.identity, listener.Addr())
+	n.gossip, err = openGossip(&n.config, n.trust, listener.Addr())
 	if err != nil {
 		_ = listener.Close()
 		return err
@@ -185,15 +185,20 @@ func (n *Node) open(ctx context.Context) error {
 	return nil
 }
 
-// secure makes the node's certificate, if there is a secret to vouch for it.
+// secure makes the node's certificate, if there is a secret to vouch for it, or
+// takes the user's.
 func (n *Node) secure() (config *tls.Config, err error) {
-	if n.config.Secret == nil {
+	switch c := &n.config; {
+	case c.TLS != nil:
+		n.trust = given{c.TLS}
+	case c.Secret != nil:
+		if n.trust, err = newIdentity(c.Secret, c.AcceptSecrets...); err != nil {
+			return nil, err
+		}
+	default:
 		return nil, nil
 	}
-	if n.identity, err = newIdentity(n.config.Secret); err != nil {
-		return nil, err
-	}
-	return n.identity.server(), nil
+	return n.trust.server(), nil
 }
 
 // shut closes every socket and waits for every goroutine; the context of the

@@ -104,8 +104,9 @@ func (n *Node) doubtful(h transport.Hit, now int64) handoff.Boot {
 // decideHere decides a hit by the token, or by the copy that is here if its holder
 // is gone and this node its heir.
 func (n *Node) decideHere(h transport.Hit, now int64) (bucket.Verdict, bool) {
-	if v, ok := n.decide(h, now); ok {
-		return v, true
+	var verdict bucket.Verdict
+	if n.decide(&verdict, &h, now) {
+		return verdict, true
 	}
 	p := partition(h)
 	holder := handoff.Boot(n.parts.kept[p].Load())
@@ -117,7 +118,7 @@ func (n *Node) decideHere(h transport.Hit, now int64) (bucket.Verdict, bool) {
 		return bucket.Verdict{}, false
 	}
 	n.counters.byStandby.Add(1)
-	verdict := takeShare(n.store, h, now, int(n.scale.Load()))
+	verdict = takeShare(n.store, h, now, int(n.scale.Load()))
 	verdict.Degraded = true
 	if !h.Peek {
 		n.parts.owe(p)

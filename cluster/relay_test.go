@@ -82,8 +82,9 @@ func TestWhatBecomesOfARelayedHit(t *testing.T) {
 		if _, err := n.answerRelay(t.Context(), ns[1].parts.self, request); err == nil {
 			t.Error("a hit was debited by a malformed rule")
 		}
-		if v, ok := n.decide(h, n.now()); !ok || v.Remaining != 4 {
-			t.Errorf("after hits that took nothing: %+v, %v", v, ok)
+		var v bucket.Verdict
+		if !n.decide(&v, &h, n.now()) || v.Remaining != 4 {
+			t.Errorf("after hits that took nothing: %+v", v)
 		}
 	})
 }

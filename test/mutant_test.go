@@ -27,8 +27,8 @@ var mistakes = []mutant{
 		"case last < number:", "case last <= number:",
 	}},
 	{"look whether the token is here outside the shard's lock", "TestAReleaseAmongWriters", "bucket/store.go", []string{
-		"	sh := s.shard(h.digest)\n	sh.mu.Lock()\n	defer sh.mu.Unlock()\n	if held != nil && held.Load() == 0 {\n		return false\n	}\n",
-		"	if held != nil && held.Load() == 0 {\n		return false\n	}\n	time.Sleep(time.Millisecond)\n	sh := s.shard(h.digest)\n	sh.mu.Lock()\n	defer sh.mu.Unlock()\n",
+		"	sh := s.shard(h.digest)\n	sh.mu.Lock()\n	if held != nil && held.Load() == 0 {\n		sh.mu.Unlock()\n		return false\n	}\n",
+		"	if held != nil && held.Load() == 0 {\n		return false\n	}\n	time.Sleep(time.Millisecond)\n	sh := s.shard(h.digest)\n	sh.mu.Lock()\n",
 		"	\"sync/atomic\"\n", "	\"sync/atomic\"\n	\"time\"\n",
 	}},
 	{"evict a live bucket", "TestAFloodOfNewKeys", "bucket/sweep.go", []string{

@@ -81,7 +81,7 @@ func TestStrangersAreNotAnswered(t *testing.T) {
 				Address: owner.address(),
 				Dial:    func(ctx context.Context, a string) (net.Conn, error) { return f.net.Host("10.0.9.9").Dial(ctx, a) },
 				Now:     func() int64 { return int64(time.Since(began)) },
-				TLS:     config,
+				TLS:     always(config),
 				Log:     slog.New(slog.NewTextHandler(log, nil)),
 			})
 			if v, err := p.Ask(transport.Hit{Digest: digest, Rule: rule, Tokens: 1}, int64(5*time.Second)); err == nil {
@@ -96,6 +96,14 @@ func TestStrangersAreNotAnswered(t *testing.T) {
 			t.Errorf("afterwards: %+v", d)
 		}
 	})
+}
+
+// always is what a peer asks for the configuration of each connection.
+func always(c *tls.Config) func() (*tls.Config, error) {
+	if c == nil {
+		return nil
+	}
+	return func() (*tls.Config, error) { return c, nil }
 }
 
 func certificate(t *testing.T) tls.Certificate {

@@ -121,7 +121,7 @@ func (p *Peer) credentials() credentials.TransportCredentials {
 	if p.config.TLS == nil {
 		return insecure.NewCredentials()
 	}
-	return credentials.NewTLS(p.config.TLS)
+	return fresh{credentials.NewTLS(nil), p.config.TLS}
 }
 
 // greeted waits until the other end has said hello, and makes sure that it is the

@@ -19,9 +19,11 @@ type PeerConfig struct {
 	Dial    func(ctx context.Context, address string) (net.Conn, error)
 	Now     Clock
 	Hello   Hello
-	Boot    uint64       // of the peer; one that says another is refused. 0 takes anybody
-	TLS     *tls.Config  // nil means plain text
-	Log     *slog.Logger // nil discards
+	Boot    uint64 // of the peer; one that says another is refused. 0 takes anybody
+	// TLS is asked for the configuration of each connection; nil means plain text. If
+	// it fails, so does the connection: nothing is ever sent in plain text instead.
+	TLS func() (*tls.Config, error)
+	Log *slog.Logger // nil discards
 	// Silence is how long the peer may leave something unanswered before hits
 	// fail at once. 0 means 100 ms.
 	Silence time.Duration

@@ -34,7 +34,7 @@ func startBalanceOn(l net.Listener, c balanceConfig, resolve resolver) *balance 
 	replicas := newUpstreams(nil)
 	b.lookout = newLookout(c.replicas, resolve, replicas.set, c.log)
 	replicas.lost = b.lookout.lost
-	b.balancer = newBalancer(l, replicas, nil, b.ready, c.log)
+	b.balancer = newBalancer(l, replicas, nil, b.ready, nil, c.log)
 	b.lookout.start()
 	return b
 }
