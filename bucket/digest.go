@@ -3,9 +3,6 @@ package bucket
 import (
 	"encoding/binary"
 	"sync/atomic"
-	"unsafe"
-
-	"github.com/dchest/siphash"
 )
 
 // Digest is the identity of a key under a rule: all that leaves the replica
@@ -25,12 +22,9 @@ func (k DigestKey) Digest(rule *Rule, key string) Digest { return k.digest(rule,
 
 func (k *DigestKey) digest(rule *Rule, key string) Digest {
 	hi, lo := rule.keyed(k)
-	hi, lo = siphash.Hash128(hi, lo, bytesOf(key))
+	hi, lo = sipHash(hi, lo, key)
 	return Digest{hi, lo}
 }
-
-// bytesOf is s without a copy, to be read only.
-func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // keyed is the key of a rule's digests under a DigestKey.
 type keyed struct {
@@ -56,7 +50,7 @@ func (r *Rule) keyed(k *DigestKey) (hi, lo uint64) {
 }
 
 func (k *DigestKey) of(name string) (hi, lo uint64) {
-	return siphash.Hash128(binary.LittleEndian.Uint64(k[:8]), binary.LittleEndian.Uint64(k[8:]), bytesOf(name))
+	return sipHash(binary.LittleEndian.Uint64(k[:8]), binary.LittleEndian.Uint64(k[8:]), name)
 }
 
 // shared is what all copies of a Rule have together.
@@ -66,7 +60,8 @@ type shared struct {
 }
 
 // Fingerprint tells two digest keys apart without giving either away: peers
-// compare it before the first hit. It is another for another way to digest.
+// compare it before the first hit.
 func (k DigestKey) Fingerprint() uint64 {
-	return siphash.Hash(binary.LittleEndian.Uint64(k[:8]), binary.LittleEndian.Uint64(k[8:]), []byte("shoal digest key 2"))
+	fingerprint, _ := k.of("shoal digest key")
+	return fingerprint
 }

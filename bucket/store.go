@@ -3,7 +3,6 @@ package bucket
 import (
 	"sync"
 	"sync/atomic"
-	"unsafe"
 )
 
 const (
@@ -52,13 +51,14 @@ type Store struct {
 	id     uint32
 	limits *numbering
 	sweep  sweep
+	lent   [shardCount]lent // by shard, and under its mutex
 }
 
+// shard is one cache line, of which a hit needs nearly all.
 type shard struct {
 	mu      sync.Mutex
 	table   table
-	refunds refunds
-	_       [64 - (unsafe.Sizeof(sync.Mutex{})+unsafe.Sizeof(table{})+unsafe.Sizeof(refunds{}))%64]byte // cache lines of its own
+	refunds *refunds
 }
 
 // NewStore makes an empty store.
@@ -68,7 +68,10 @@ func NewStore(c StoreConfig) *Store {
 	}
 	s := &Store{key: c.DigestKey, epoch: c.Epoch, id: c.ID, limits: newNumbering(min(c.MaxLimits, logBit-1))}
 	for i := range s.shards {
-		s.shards[i].table.track = c.Track
+		s.shards[i].refunds = new(refunds)
+		if c.Track {
+			s.shards[i].table.changed = new([]Digest)
+		}
 	}
 	return s
 }
@@ -150,8 +153,15 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 // takeAll is take under the shard's lock, which it unlocks.
 func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
 	defer sh.mu.Unlock()
+	s.decide(v, sh, h)
+}
+
+// decide writes its verdict to v, which is zero before, and reports whether it charged
+// anything. sh.mu is held.
+func (s *Store) decide(v *Verdict, sh *shard, h *hit) (charged bool) {
 	m := moment{h.now, satAdd(s.epoch, h.now)}
-	var few [2]account // most rules need no more, and clearing more takes its time
+	lease := s.lease(sh, h.digest, m) // it may move entries
+	var few [2]account                // most rules need no more, and clearing more takes its time
 	accounts := few[:min(len(h.terms), len(few))]
 	if len(h.terms) > len(few) {
 		var space [MaxLimits]account
@@ -160,9 +170,12 @@ func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
 	for i := range h.terms {
 		s.open(&accounts[i], sh, &h.terms[i], h.digest, m)
 	}
+	if lease != nil {
+		lease.lower(v, h, accounts, m)
+	}
 	from, to := settle(v, h.terms, h.plain, accounts, uint64(h.n), m)
 	if h.n == 0 || from == to {
-		return
+		return false
 	}
 	closed := s.close(accounts[from:to], &sh.table, h.terms[from:to], h.digest, h.now)
 	switch {
@@ -172,6 +185,7 @@ func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
 	default:
 		*v = Verdict{Degraded: true, RetryAfter: fullRetry}
 	}
+	return closed
 }
 
 // Len returns the number of entries: one for each limit of each live key, and
@@ -181,12 +195,12 @@ func (s *Store) Len() int {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		n += sh.table.used
+		n += int(sh.table.used)
 		sh.mu.Unlock()
 	}
 	return n
 }
 
-func (s *Store) shard(d Digest) *shard {
-	return &s.shards[d.Hi>>(64-partitionBits)%shardCount]
-}
+func (s *Store) shard(d Digest) *shard { return &s.shards[shardOf(d)] }
+
+func shardOf(d Digest) int { return int(d.Hi >> (64 - partitionBits) % shardCount) }

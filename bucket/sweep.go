@@ -9,8 +9,8 @@ const sliceSlots = 1024
 type sweep struct {
 	mu    sync.Mutex // above the shards' mutexes
 	shard int
-	slot  int // in that shard's table,
-	built int // if it is still this one
+	slot  int    // in that shard's table,
+	built uint32 // if it is still this one
 }
 
 // Sweep drops buckets that are full at now, which loses nothing, and returns
@@ -49,6 +49,9 @@ func (s *Store) sweepSlice(now int64) (looked, gone int, done bool) {
 		s.sweep.slot, s.sweep.built = 0, t.built
 	}
 	i := s.sweep.slot
+	if i == 0 {
+		s.endLeases(s.sweep.shard, now)
+	}
 	for looked = 1; looked <= sliceSlots && i < len(t.slots); looked++ {
 		switch e := &t.slots[i]; {
 		case e.limit == 0:
