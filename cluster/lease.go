@@ -159,7 +159,7 @@ func (l *lease) refuses(n, now int64, v *bucket.Verdict) bool {
 func (l *lease) state(seq uint64, all bool, now int64) transport.Statement {
 	demand := l.unserved.Swap(0)
 	wait := max(l.term/4, l.rtt+l.rtt/4) // the lead
-	span := wait + l.term/4 + l.rtt
+	span := wait + int64(bucket.LeasePace) + l.rtt
 	elapsed := max(now-l.asked, int64(leastElapsed))
 	s := transport.Statement{Seq: seq}
 	for {
@@ -218,7 +218,7 @@ func (l *lease) hear(a *transport.Answer, now int64) {
 	hold := min(g.Hold, time.Duration(l.term))
 	pause := int64(hold)
 	if g.Grant < l.want { // no more is lent: what there is can be asked for hit by hit
-		pause = max(pause, l.term/4)
+		pause = max(pause, int64(bucket.LeasePace))
 	}
 	l.next.Store(l.asked + pause)
 	if hold > 0 {
