@@ -241,7 +241,7 @@ func (w *world) pass() {
 	case 3:
 		gap = t.per/t.count + w.rng.Int64N(3)
 	case 4, 5:
-		gap = w.rng.Int64N(max(t.per/t.count*8, 2))
+		gap = w.rng.Int64N(8*min(t.per/t.count, 1<<50) + 2)
 	case 6:
 		gap = w.peers[w.rng.IntN(len(w.peers))].expires - w.now - w.rng.Int64N(3) + 1
 	case 7:
@@ -253,7 +253,7 @@ func (w *world) pass() {
 			gap = e.at - w.site().ahead - w.now - w.rng.Int64N(3) + 1
 		}
 	}
-	w.now += max(0, min(gap, 4*t.per, 1<<50))
+	w.now += max(0, min(gap, 1<<50))
 }
 
 func (w *world) anyPeer() *peer { return w.peers[w.rng.IntN(len(w.peers))] }
@@ -351,7 +351,7 @@ func (w *world) whole() (all int64) {
 	for i := range w.rule.terms {
 		all = max(all, w.rule.terms[i].per, int64(w.rule.terms[i].gcra.whole.ns))
 	}
-	return all
+	return min(all, 1<<56)
 }
 
 // drain takes all that there is at the owner.
@@ -360,9 +360,9 @@ func (w *world) drain() {
 	v, ok := s.PeekHeld(&s.held, w.rule, w.digest, 1, w.now+s.ahead, 1)
 	for ok && v.Allowed {
 		if w.rng.IntN(3) == 0 {
-			w.run(1, v.Remaining+2)
+			w.run(1, min(v.Remaining, 1<<60)+2)
 		} else {
-			w.hit(max(v.Remaining+1-w.rng.Int64N(2), 1))
+			w.hit(max(min(v.Remaining, 1<<62)+1-w.rng.Int64N(2), 1))
 		}
 		v, ok = s.PeekHeld(&s.held, w.rule, w.digest, 1, w.now+s.ahead, 1)
 	}
@@ -377,7 +377,7 @@ func (w *world) scripted(episodes int) {
 		case 0:
 			w.now += w.whole()
 		case 1:
-			w.now += w.rng.Int64N(w.rule.terms[0].per + 1)
+			w.now += w.rng.Int64N(min(w.rule.terms[0].per, 1<<56) + 1)
 		case 2: // shortly before a window ends, if there is one
 			w.hit(1)
 			if e := w.entry(&w.rule.terms[0]); e != nil {
