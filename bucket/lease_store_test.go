@@ -11,10 +11,11 @@ func TestLeaseTerm(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"1000/second":                          100 * time.Millisecond,
 		"1000/second burst 500":                62500 * time.Microsecond,
-		"1000/second burst 80":                 10 * time.Millisecond,
+		"1000/second burst 320":                40 * time.Millisecond,
+		"1000/second burst 319":                0,
 		"1000/second burst 79":                 0,
 		"1000/hour":                            100 * time.Millisecond,
-		"1000/second; 100/second burst 20":     25 * time.Millisecond,
+		"1000/second; 100/second burst 40":     50 * time.Millisecond,
 		"1000/second; 100/second burst 2":      0,
 		"1000/second fixed aligned":            100 * time.Millisecond,
 		"1000/month calendar in Europe/Berlin": 100 * time.Millisecond,
