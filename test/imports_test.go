@@ -46,7 +46,7 @@ const (
 	errorDetails = "google.golang.org/genproto/googleapis/rpc/errdetails"
 	rapid        = "pgregory.net/rapid"
 	mysql        = "github.com/go-sql-driver/mysql"
-	yaml         = "go.yaml.in/yaml/v4"
+	yamlV4       = "go.yaml.in/yaml/v4"
 
 	anything = "*"
 
@@ -84,8 +84,8 @@ var (
 		"grpcmw":    {core: true, ours: []string{"bucket"}, third: []string{grpc, protobuf, errorDetails}, testOurs: []string{anything}, testThird: []string{rapid}},
 		"cluster":   {core: true, ours: []string{"bucket", "ring", "handoff", "transport"}, third: coreThird, testOurs: []string{anything}, testThird: []string{rapid}},
 		"contrib":   {ours: libraries, third: []string{anything}, testOurs: []string{anything}},
-		"cmd":       {ours: libraries, third: append([]string{mysql}, coreThird...), testOurs: []string{anything}, testThird: []string{rapid, yaml}},
-		"test":      {ours: []string{anything}, third: append([]string{rapid}, coreThird...)},
+		"cmd":       {ours: libraries, third: append([]string{mysql}, coreThird...), testOurs: []string{anything}, testThird: []string{rapid, yamlV4}},
+		"test":      {ours: []string{anything}, third: append([]string{rapid, yamlV4}, coreThird...)},
 	}
 )
 

@@ -34,7 +34,7 @@
 // semicolons, and with them penalty 3/hour, policy deny and mode shadow.
 //
 // A client is an IP address. X-Forwarded-For counts only if it was written by
-// the demo's own balancer or by a proxy in -trusted-proxies. A user is a client
+// the balancer of the all-in-one or by a proxy in -trusted-proxies, as demo balance is. A user is a client
 // unless user says otherwise.
 //
 // It ends by itself on SIGINT and SIGTERM: a replica is no longer ready but serves

@@ -8,6 +8,9 @@
 //
 // Each Example runs on a cluster of one, the zero cluster.Config, which opens no socket.
 // With a Bind, Seeds and a Secret the same code is one replica of many.
+//
+// The outputs are the guides' promises: what remains after a hit, who is refused, and
+// that a receipt or a reset gives back what they say.
 package migrating
 
 import (
