@@ -72,6 +72,9 @@ var leaseMistakes = []mutant{
 	{"refund a charge that was paid back when a lease was", "bucket TestRefundsOfLeasedKeys", "bucket/lend.go", []string{
 		"		sh.refunds.returned(h.digest, m.now)\n", "",
 	}},
+	{"take down for one what another has said", "bucket TestStatementsWithHitsThatHaveToWait", "bucket/lease.go", []string{
+		"	at, out := m, l.out\n", "	l.sort()\n	at, out := m, l.out\n",
+	}},
 	{"promise what has to wait for a lease too early", "bucket TestWaitingForLeases", "bucket/settle.go", []string{
 		"	case a.lease != nil:\n		a.wait = a.lease.until(t, a.state, n, m)\n", "",
 	}},
