@@ -45,7 +45,22 @@ func TestLeasesLetNothingTooMuchPass(t *testing.T) {
 				c.restart(r)
 			}
 		}},
-		{"a reset link", func(c *churn) {
+		{"packets that are lost", func(c *churn) {
+			for range 5 {
+				c.net.SetLoss(0.05)
+				c.wait(0, 300*time.Millisecond)
+				c.net.SetLoss(0)
+				c.wait(0, 300*time.Millisecond)
+			}
+		}},
+		{"slow machines", func(c *churn) {
+			for range 5 {
+				c.any().host.SetDelay(time.Duration(c.random.IntN(60)) * time.Millisecond)
+				c.wait(100*time.Millisecond, 300*time.Millisecond)
+				c.calm()
+			}
+		}},
+		{"links that are cut for a moment", func(c *churn) {
 			for range 5 {
 				a, b := c.pair()
 				c.net.Hush(a.host, b.host)
