@@ -38,7 +38,7 @@ func (s *Store) look(a *account, t *table, term *term, d Digest, m moment) (know
 	known = &s.limits.at(e.number()).term
 	a.state, a.log = t.known(e, known, m.now)
 	a.kept = known.window.per
-	if known.numbers == term.numbers {
+	if known.same(&term.numbers) {
 		a.limit = e.number()
 		return known, false
 	}

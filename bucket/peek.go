@@ -67,8 +67,8 @@ func (n *numbering) fits(terms []term) bool {
 	defer n.mu.RUnlock()
 	room := len(n.free) + n.limit + 1 - len(*n.known.Load())
 	for i := range terms {
-		same := func(t term) bool { return t.numbers == terms[i].numbers }
-		if _, known := n.index[terms[i].numbers]; !known && !slices.ContainsFunc(terms[:i], same) {
+		same := func(t term) bool { return t.key() == terms[i].key() }
+		if _, known := n.index[terms[i].key()]; !known && !slices.ContainsFunc(terms[:i], same) {
 			room--
 		}
 	}

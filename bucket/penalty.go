@@ -45,11 +45,13 @@ func (k kind) check(l Limit) (zone *time.Location, err error) {
 	return zone, err
 }
 
-// identity is what tells the limit's state from those of the rule's others:
-// its name, or else its algorithm and place. It is combined with a keyed digest
-// and need not be secret.
-func (k kind) identity(name string, place int) uint64 {
+// identity is what tells the limit's state from those of the rule's others, and of
+// other rules: the rule's name, and its own or else its algorithm and place. It is
+// combined with a keyed digest and need not be secret.
+func (k kind) identity(rule, name string, place int) uint64 {
 	h := fnv.New64a()
+	h.Write([]byte(rule))
+	h.Write([]byte{0xff}) // in no UTF-8
 	if k.penalty {
 		h.Write([]byte{1}) // no name starts with 0 or 1
 	}
