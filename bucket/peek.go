@@ -53,6 +53,7 @@ func (s *Store) peek(held *atomic.Int64, h *hit) (v Verdict, ok bool) {
 	accounts := space[:len(h.terms)]
 	for i := range h.terms {
 		s.look(&accounts[i], &sh.table, &h.terms[i], h.digest, m)
+		s.lookAhead(&accounts[i], &sh.table, &h.terms[i], h.digest, m)
 	}
 	settle(&v, h.terms, h.plain, accounts, uint64(h.n), m)
 	if v.Allowed && h.n > 0 && !s.limits.fits(h.terms[:h.plain]) {

@@ -104,6 +104,8 @@ func (s *Store) Penalize(held *atomic.Int64, rule *Rule, d Digest, refusals, now
 		return false
 	}
 	m := moment{now, satAdd(s.epoch, now)}
+	s.catchUp(&sh.table, rule.terms, d, now)
+	room := s.room(&sh.table, rule.terms, d, now)
 	for i := rule.plain; i < len(rule.terms); i++ {
 		var a [1]account
 		t := &rule.terms[i]
@@ -111,7 +113,7 @@ func (s *Store) Penalize(held *atomic.Int64, rule *Rule, d Digest, refusals, now
 		left, _ := t.left(a[0].state, now)
 		if n := min(refusals, left); n > 0 {
 			a[0].next, _ = t.take(a[0].state, uint64(n), m)
-			s.close(a[:], &sh.table, rule.terms[i:i+1], d, now)
+			s.close(a[:], &sh.table, rule.terms[i:i+1], d, now, room)
 		}
 	}
 	return true

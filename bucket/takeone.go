@@ -17,7 +17,7 @@ func (s *Store) takeOne(v *Verdict, held *atomic.Int64, rule *Rule, digest Diges
 		return false
 	}
 	e := sh.table.find(digest.Hi, t.lo(digest))
-	if e == nil || uint64(n) > t.gcra.burst || !s.limits.at(e.number()).same(&t.numbers) {
+	if e == nil || uint64(n) > t.gcra.burst || s.foreign.Load() && sh.table.aside.received[partitionIn(digest.Hi)] != 0 || !s.limits.at(e.number()).same(&t.numbers) {
 		s.takeAll(v, sh, &hit{rule.terms, rule.plain, rule.print, digest, n, now})
 		return true
 	}
