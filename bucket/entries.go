@@ -79,7 +79,7 @@ func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now 
 			return false
 		}
 	}
-	if !room && missing > 0 && !t.fits(missing, overflowBytes, 0) {
+	if !room && missing > 0 && !t.fitsShared(missing) {
 		return false
 	}
 	for i := range terms { // before any insert: it moves entries

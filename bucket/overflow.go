@@ -52,17 +52,16 @@ func (t *table) sharedEntry(term *term, d Digest) *entry {
 
 // behind reports whether an entry may know less than the overflow's.
 func (t *table) behind(e *entry, term *term, d Digest, now int64) bool {
-	if t.aside == nil || t.aside.received[partitionIn(d.Hi)] == 0 {
+	p := partitionIn(d.Hi)
+	if t.aside == nil || t.aside.received[p] == 0 {
 		return false
 	}
-	if e.state().full(now) {
-		return e.at <= satAdd(t.aside.received[partitionIn(d.Hi)], graceTime)
+	if t.aside.folded[p] {
+		if marker := t.find(d.marker().Hi, term.lo(d.marker())); marker != nil && !marker.state().full(now) {
+			return true
+		}
 	}
-	if !t.aside.folded[partitionIn(d.Hi)] {
-		return false
-	}
-	marker := t.find(d.marker().Hi, term.lo(d.marker()))
-	return marker != nil && !marker.state().full(now)
+	return e.state().full(now) && e.at <= satAdd(t.aside.received[p], graceTime)
 }
 
 // catchUp brings the key's entries that are behind up to the overflow's.

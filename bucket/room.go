@@ -30,6 +30,8 @@ const (
 	// still find room when keys don't; then it is nearly as full as it may be.
 	roomBytes     = 50
 	overflowBytes = 46
+	// someShared is how many overflow entries a shard may have in any case.
+	someShared = partitionsEach
 	// evictSlots is how many slots a new key without room looks at for full buckets.
 	evictSlots = 16
 	// shareOfFree bounds the entries of one limit to that many times what is free: alone
@@ -54,6 +56,11 @@ func (t *table) committed(n, each, logs int) int {
 
 func (t *table) fits(n, each, logs int) bool {
 	return t.aside.budget == 0 || t.committed(n, each, logs) <= t.aside.budget
+}
+
+// fitsShared reports whether there is room for n more overflow entries.
+func (t *table) fitsShared(n int) bool {
+	return t.aside.shared+n <= someShared || t.fits(n, overflowBytes, 0)
 }
 
 // room reports whether those of the terms of which the key has nothing yet find room,
