@@ -61,16 +61,9 @@ func (s *Store) lookAt(a *account, t *table, e *entry, term *term, m moment) (kn
 	return known, anew // or else keep what can't be expressed as it was
 }
 
-// close records what becomes of every term after a hit that they all agreed to: of
-// those of which nothing is kept yet in an entry of their own if there is room, or else
-// in the overflow's. It records nothing, and returns false, if there is no room for
-// new numbers, nor for overflow entries.
-func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now int64, room bool) bool {
-	missing := 0
+// numbered reports whether there is room for the terms' numbers.
+func (s *Store) numbered(accounts []account, terms []term) bool {
 	for i := range terms {
-		if accounts[i].entry == nil && accounts[i].share == nil {
-			missing++
-		}
 		if accounts[i].limit != 0 {
 			continue
 		}
@@ -79,7 +72,18 @@ func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now 
 			return false
 		}
 	}
-	if !room && missing > 0 && !t.fitsShared(missing) {
+	return true
+}
+
+// close records what becomes of every term after a hit that they all agreed to: of
+// those of which nothing is kept yet in an entry of their own if there is room, or else
+// in the overflow's. It records nothing, and returns false, if there is no room for
+// new numbers, nor for overflow entries.
+func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now int64, room bool) bool {
+	if !s.numbered(accounts, terms) {
+		return false
+	}
+	if !room && !t.fitsShared(accounts) {
 		return false
 	}
 	for i := range terms { // before any insert: it moves entries

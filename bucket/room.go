@@ -58,9 +58,16 @@ func (t *table) fits(n, each, logs int) bool {
 	return t.aside.budget == 0 || t.committed(n, each, logs) <= t.aside.budget
 }
 
-// fitsShared reports whether there is room for n more overflow entries.
-func (t *table) fitsShared(n int) bool {
-	return t.aside.shared+n <= someShared || t.fits(n, overflowBytes, 0)
+// fitsShared reports whether there is room for the overflow entries that the accounts
+// lack.
+func (t *table) fitsShared(accounts []account) bool {
+	n := 0
+	for i := range accounts {
+		if accounts[i].entry == nil && accounts[i].share == nil {
+			n++
+		}
+	}
+	return n == 0 || t.aside.shared+n <= someShared || t.fits(n, overflowBytes, 0)
 }
 
 // room reports whether those of the terms of which the key has nothing yet find room,

@@ -62,6 +62,7 @@ type Store struct {
 	sweep  sweep
 	// foreign says that an overflow entry has come from elsewhere, ever.
 	foreign atomic.Bool
+	lent    [shardCount]lent // by shard, and under its mutex
 }
 
 // shard is one cache line, of which a hit needs nearly all.
@@ -162,9 +163,16 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 // takeAll is take under the shard's lock, which it unlocks.
 func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
 	defer sh.mu.Unlock()
+	s.decide(v, sh, h)
+}
+
+// decide writes its verdict to v, which is zero before, and reports whether it charged
+// anything. sh.mu is held.
+func (s *Store) decide(v *Verdict, sh *shard, h *hit) (charged bool) {
 	m := moment{h.now, satAdd(s.epoch, h.now)}
+	lease := s.lease(sh, h.digest, m) // it may move entries
 	s.catchUp(&sh.table, h.terms, h.digest, h.now)
-	room := s.room(&sh.table, h.terms, h.digest, h.now)
+	room := lease != nil || s.room(&sh.table, h.terms, h.digest, h.now)
 	var few [2]account // most rules need no more, and clearing more takes its time
 	accounts := few[:min(len(h.terms), len(few))]
 	if len(h.terms) > len(few) {
@@ -177,9 +185,12 @@ func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
 	if !room && slices.ContainsFunc(accounts, func(a account) bool { return a.entry == nil }) {
 		sh.table.aside.overflowed++
 	}
+	if lease != nil {
+		lease.lower(v, h, accounts, m)
+	}
 	from, to := settle(v, h.terms, h.plain, accounts, uint64(h.n), m)
 	if h.n == 0 || from == to {
-		return
+		return false
 	}
 	closed := s.close(accounts[from:to], &sh.table, h.terms[from:to], h.digest, h.now, room)
 	switch {
@@ -189,6 +200,7 @@ func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
 	default:
 		*v = Verdict{Degraded: true, RetryAfter: fullRetry}
 	}
+	return closed
 }
 
 // Len returns the number of entries: one for each limit of each live key, and
@@ -204,6 +216,6 @@ func (s *Store) Len() int {
 	return n
 }
 
-func (s *Store) shard(d Digest) *shard {
-	return &s.shards[d.Hi>>(64-partitionBits)%shardCount]
-}
+func (s *Store) shard(d Digest) *shard { return &s.shards[shardOf(d)] }
+
+func shardOf(d Digest) int { return int(d.Hi >> (64 - partitionBits) % shardCount) }

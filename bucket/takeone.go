@@ -17,7 +17,7 @@ func (s *Store) takeOne(v *Verdict, held *atomic.Int64, rule *Rule, digest Diges
 		return false
 	}
 	e := sh.table.find(digest.Hi, t.lo(digest))
-	if e == nil || uint64(n) > t.gcra.burst || s.foreign.Load() && sh.table.aside.received[partitionIn(digest.Hi)] != 0 || !s.limits.at(e.number()).same(&t.numbers) {
+	if e == nil || uint64(n) > t.gcra.burst || s.unusual(sh, digest) || !s.limits.at(e.number()).same(&t.numbers) {
 		s.takeAll(v, sh, &hit{rule.terms, rule.plain, rule.print, digest, n, now})
 		return true
 	}
@@ -42,5 +42,7 @@ func (s *Store) takeOne(v *Verdict, held *atomic.Int64, rule *Rule, digest Diges
 	return true
 }
 
-// lone reports whether a rule is one token bucket, which takeOne can decide.
-func (r *Rule) lone() bool { return len(r.terms) == 1 && r.terms[0].algorithm == TokenBucket }
+// unusual reports whether more than its entry may have to be known of a key.
+func (s *Store) unusual(sh *shard, d Digest) bool {
+	return s.lent[shardOf(d)].leases != nil || s.foreign.Load() && sh.table.aside.received[partitionIn(d.Hi)] != 0
+}

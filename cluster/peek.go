@@ -28,7 +28,7 @@ func (n *Node) peekOrShare(v *bucket.Verdict, held *atomic.Int64, h *transport.H
 }
 
 // takeShare takes the hit, or only looks, without a condition, from a store and by a share of the limits.
-func takeShare(s *bucket.Store, h transport.Hit, now int64, replicas int) bucket.Verdict {
+func takeShare(s *bucket.Store, h *transport.Hit, now int64, replicas int) bucket.Verdict {
 	if h.Peek {
 		return s.PeekShare(h.Rule, h.Digest, h.Tokens, now, replicas)
 	}

@@ -47,13 +47,20 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, k
 		return ErrConcurrent
 	}
 	var v bucket.Verdict
+	by := PathOff
 	if rule.Mode() != bucket.Off {
 		now := n.now()
 		var hit transport.Hit
 		hit.Digest, hit.Rule, hit.Tokens, hit.Peek = n.store.Digest(rule, key), rule, tokens, peek
-		if !n.decide(&v, &hit, now) {
-			v = n.forward(hit, now, n.expiry(ctx, now))
+		if by = PathLocal; !n.decide(&v, &hit, now) {
+			by = n.forward(&v, &hit, now, n.expiry(ctx, now))
 		}
+		if !v.Allowed && !peek {
+			n.denied.add(hit.Digest, rule, key, now)
+		}
+	}
+	if !peek {
+		n.count(rule, &v, by)
 	}
 	rule.Word(d, &v)
 	return nil
@@ -98,7 +105,7 @@ const (
 // degrade decides a hit by its rule's failure policy, among that many members. If
 // nobody was silent but the token is moving, a share of the limit would come on top
 // of what its next holder is about to admit: then the policy LocalShare refuses.
-func (n *Node) degrade(h transport.Hit, moving bool, now int64, members int) bucket.Verdict {
+func (n *Node) degrade(h *transport.Hit, moving bool, now int64, members int) bucket.Verdict {
 	switch h.Rule.FailurePolicy() {
 	case bucket.Allow:
 		return bucket.Verdict{Allowed: true, Degraded: true, Remaining: h.Rule.Capacity()}

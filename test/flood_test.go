@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,42 +42,109 @@ func TestAFloodOfNewKeys(t *testing.T) {
 	})
 }
 
-// More callers ask at once than may wait for a peer that has fallen silent: the
-// policy answers them, and no more pass than its shares.
+// More callers ask at once than may wait for a peer that has fallen silent. Those of
+// one key wait in one place, however many they are. Those of too many keys don't: the
+// policy answers them at once. No more pass than its shares.
 func TestTooManyWaitForAHolder(t *testing.T) {
 	const callers = 12_000
-	story(t, func(f *fleet) {
-		f.start(2)
-		f.ready(formTime, f.replicas...)
-		asker, holder := f.replicas[0], f.replicas[1]
-		rule := bucket.MustRule("api", "100/hour")
-		key := holder.keyOf(rule, 0)
-		asker.ask(rule, key, 1)
-		f.net.Cut(asker.host, holder.host)
-		var wg sync.WaitGroup
-		var mu sync.Mutex
-		allowed, at := 0, map[time.Duration]int{}
-		for range callers {
-			wg.Go(func() {
-				began := time.Now()
-				d := asker.ask(rule, key, 1)
-				mu.Lock()
-				defer mu.Unlock()
-				at[time.Since(began)]++
-				if d.Allowed {
-					allowed++
+	for _, tt := range []struct {
+		name    string
+		keys    int
+		allowed int // of all callers
+		full    bool
+	}{
+		{"one key", 1, 50, false},
+		{"many keys", callers, callers, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			story(t, func(f *fleet) {
+				f.start(2)
+				f.ready(formTime, f.replicas...)
+				asker, holder := f.replicas[0], f.replicas[1]
+				rule := bucket.MustRule("api", "100/hour")
+				var keys []string
+				for i := 0; len(keys) < tt.keys; i++ {
+					if key := fmt.Sprint("key ", i); holder.Owner(rule, key) == holder.Name() {
+						keys = append(keys, key)
+					}
 				}
-				if !d.Degraded || time.Since(began) > hitTimeout {
-					t.Errorf("after %v: %+v", time.Since(began), d)
+				asker.ask(rule, keys[0], 1)
+				f.net.Cut(asker.host, holder.host)
+				var wg sync.WaitGroup
+				var mu sync.Mutex
+				allowed, atOnce := 0, 0
+				for i := range callers {
+					wg.Go(func() {
+						began := time.Now()
+						d := asker.ask(rule, keys[i%len(keys)], 1)
+						mu.Lock()
+						defer mu.Unlock()
+						if time.Since(began) == 0 {
+							atOnce++
+						}
+						if d.Allowed {
+							allowed++
+						}
+						if !d.Degraded || time.Since(began) > hitTimeout {
+							t.Errorf("after %v: %+v", time.Since(began), d)
+						}
+					})
+				}
+				wg.Wait()
+				if allowed != tt.allowed {
+					t.Errorf("%d passed, want %d", allowed, tt.allowed)
+				}
+				if full := atOnce > 0; full != tt.full || atOnce > callers/2 {
+					t.Errorf("%d of %d were answered at once, as the queue was full", atOnce, callers)
 				}
 			})
-		}
-		wg.Wait()
-		if allowed != 50 {
-			t.Errorf("%d passed, of a share of 50", allowed)
-		}
-		if at[0] == 0 || len(at) < 2 {
-			t.Errorf("answers by the time that they took: %v; want some at once as the queue was full", at)
-		}
-	})
+		})
+	}
+}
+
+// A key that nobody has asked for is hit ten million times a second, all at one
+// replica, and another owns it: no queue is full and no decision is degraded, whether
+// or not tokens of the key can be lent.
+func TestAKeyIsHotFromCold(t *testing.T) {
+	const burst, bursts, pause = 1000, 40, 100 * time.Microsecond // 10 million a second for 4 ms
+	for _, limits := range []string{"100000000/second", "10000 per hour sliding", "3000/second; 50000/hour leaky"} {
+		t.Run(limits, func(t *testing.T) {
+			story(t, func(f *fleet) {
+				f.start(2)
+				f.ready(formTime, f.replicas...)
+				asker, owner := f.replicas[0], f.replicas[1]
+				rule := bucket.MustRule("api", limits)
+				key := owner.keyOf(rule, 0)
+				var wg sync.WaitGroup
+				var degraded, allowed atomic.Int64
+				began := time.Now()
+				for range bursts {
+					for range burst {
+						wg.Go(func() {
+							d := asker.ask(rule, key, 1)
+							if d.Degraded {
+								degraded.Add(1)
+							}
+							if d.Allowed {
+								allowed.Add(1)
+							}
+						})
+					}
+					time.Sleep(pause)
+				}
+				wg.Wait()
+				if degraded.Load() > 0 {
+					t.Errorf("%d of %d decisions are degraded", degraded.Load(), bursts*burst)
+				}
+				if took := time.Since(began); took > bursts*pause+10*time.Millisecond {
+					t.Errorf("took %v", took)
+				}
+				least := min(bursts*burst, rule.Capacity())
+				most := least + int64(time.Since(began).Seconds()*3000) + 1
+				if n := allowed.Load(); n < least || n > most {
+					t.Errorf("%d passed, want %d to %d", n, least, most)
+				}
+			})
+		})
+	}
 }

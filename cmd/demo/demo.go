@@ -26,9 +26,9 @@ type demoConfig struct {
 	log      *slog.Logger
 }
 
-// hitTime is long: a machine so busy that an answer takes 50 ms should not be taken for
+// hitTime is long: a machine so busy that an answer takes 25 ms should not be taken for
 // a replica that is gone.
-const hitTime = time.Second
+const hitTime = 500 * time.Millisecond
 
 // demo is some replicas and a load balancer in one process.
 type demo struct {
