@@ -116,8 +116,8 @@ type counters struct {
 	copied, uncopied             atomic.Int64 // bytes that standbys took, and batches that they didn't
 }
 
-// Metrics returns a snapshot. It looks at every partition and counter, which takes some
-// tens of microseconds, and is safe for concurrent use.
+// Metrics returns a snapshot. It looks at every partition and counter, which takes a
+// fraction of a millisecond, and is safe for concurrent use.
 func (n *Node) Metrics() Metrics {
 	v := n.view.Load()
 	m := Metrics{
