@@ -66,8 +66,11 @@ func TestLentTokensLowerTheCapacity(t *testing.T) {
 	if a.Grant != 250 || a.Keep != 0 || a.Left != 750 || a.Term != 96875*time.Microsecond || a.Seq != 1 {
 		t.Fatalf("a quarter may be out: %+v", a)
 	}
-	if a.Hold < 18750*time.Microsecond || a.Hold > 31250*time.Microsecond {
-		t.Errorf("%v to hold, want 25 ms and a quarter either way", a.Hold)
+	if a.Hold != 0 {
+		t.Errorf("%v to hold, though what isn't lent is there", a.Hold)
+	}
+	if b := l.ask(3, 0, 0, 1000, 0); b.Grant != 0 || b.Hold < 18750*time.Microsecond || b.Hold > 31250*time.Microsecond {
+		t.Errorf("more is wanted than there is, and %v to hold; want 25 ms and a quarter either way", b.Hold)
 	}
 	l.want("just lent", 750, 250, 0)
 	l.want("in the last nanosecond", 750, 250, 125*msec-1)

@@ -176,14 +176,14 @@ func (l *lease) grant(answer *Answer, i int, h *hit, a *Ask, accounts []account,
 		}
 	}
 	if over := ends-m.now < int64(minTerm); !over {
-		g := l.share(holder, want, free, lasts, h.terms, m.now)
+		g, scarce := l.share(holder, want, free, lasts, h.terms, m.now)
 		if g > 0 {
 			for j := range h.terms {
 				accounts[j].next, _ = h.terms[j].take(accounts[j].next, uint64(g), m)
 			}
 			holder.granted = m.now
 		}
-		if g < want {
+		if scarce {
 			answer.Hold = hold(lasts/4, h.digest, a)
 		}
 		answer.Grant = g
@@ -199,14 +199,16 @@ func (l *lease) grant(answer *Answer, i int, h *hit, a *Ask, accounts []account,
 
 // share is how many of the free tokens a holder gets that wants some: as many as it
 // wants of all that is wanted, by those who hold a lease, of what is free or has come
-// back since it got some last. The latter is its own, whoever asks more often.
-func (l *lease) share(one *holder, want, free, lasts int64, terms []term, now int64) int64 {
+// back since it got some last. The latter is its own, whoever asks more often. They are
+// scarce if that is less than it wants. No more than a part of the burst is lent, but
+// that is no reason to refuse what there is: it can be asked for hit by hit.
+func (l *lease) share(one *holder, want, free, lasts int64, terms []term, now int64) (g int64, scarce bool) {
 	all := int64(0)
 	for i := range l.holders {
 		all += l.holders[i].wants
 	}
 	if want == 0 || all == 0 {
-		return 0
+		return 0, false
 	}
 	burst, back := int64(math.MaxInt64), int64(math.MaxInt64)
 	for i := range terms {
@@ -214,11 +216,11 @@ func (l *lease) share(one *holder, want, free, lasts int64, terms []term, now in
 		burst, back = min(burst, n.burst), min(back, scale(min(now-one.granted, lasts), n.count, n.per))
 	}
 	pool := max(free, back)
-	g := min(want, free, scale(pool, one.wants, all), burst/burstShare-l.out)
-	if g < leastGrant {
-		return 0
+	fair := min(want, free, scale(pool, one.wants, all))
+	if g = min(fair, burst/burstShare-l.out); g < min(leastGrant, want) {
+		g = 0
 	}
-	return g
+	return g, fair < want
 }
 
 // scale is n·part/whole, rounded down, or as much as there are numbers for.

@@ -54,6 +54,8 @@ type Metrics struct {
 	// swept. Shares is the same of those that the policy LocalShare has made.
 	Entries, Shares int
 
+	// Leases says what is lent between this replica and others.
+	Leases LeaseMetrics
 	// Handoff says how the partitions fare.
 	Handoff HandoffMetrics
 	// Replication says how the copies for the case of a crash fare.
@@ -78,6 +80,17 @@ type ReplicationMetrics struct {
 	Lag time.Duration
 	// Bytes is what standbys have acknowledged, Failures how often one didn't.
 	Bytes, Failures int64
+}
+
+// LeaseMetrics says how a node's leases fare.
+type LeaseMetrics struct {
+	// Keys are how many of the keys that are held here are lent to others, and Lent how
+	// many tokens of them.
+	Keys int
+	Lent int64
+	// Statements counts the messages about leases, and about refusals that penalties
+	// count, that this replica has sent to holders without a hit.
+	Statements int64
 }
 
 // HandoffMetrics says how a node's partitions fare.
@@ -111,6 +124,7 @@ type HandoffMetrics struct {
 // counters are what a node counts besides its decisions and its partitions.
 type counters struct {
 	byStandby, byPolicy, relayed atomic.Int64
+	statements                   atomic.Int64 // about leases, without a hit
 	forwarding                   waiting
 	behind                       atomic.Int64 // since when a change waits to be acknowledged by its standby; 0 is none
 	copied, uncopied             atomic.Int64 // bytes that standbys took, and batches that they didn't
@@ -138,6 +152,8 @@ func (n *Node) Metrics() Metrics {
 	if n.gossip != nil {
 		m.GossipHealth = n.gossip.health()
 	}
+	m.Leases.Keys, m.Leases.Lent = n.store.Leases()
+	m.Leases.Statements = n.counters.statements.Load()
 	m.Handoff.Uncopied = n.parts.uncopied(v)
 	m.Replication = n.counters.replication(n.now())
 	m.traffic(n)
