@@ -45,9 +45,17 @@ type Answer struct {
 	Hot bool
 }
 
+// LeasePace is how long statements about a lease are apart at least, but for a quarter
+// by which they differ: so a key costs each replica 40 of them a second.
+const LeasePace = 25 * time.Millisecond
+
 const (
+	// A lease is longer than LeasePace by a quarter and more, or it would be over before
+	// anybody may ask again.
 	maxTerm = 100 * time.Millisecond
-	minTerm = 10 * time.Millisecond
+	minTerm = 40 * time.Millisecond
+	// leastRest is what must be left of a window for tokens to be lent.
+	leastRest = 10 * time.Millisecond
 
 	// termShare is which part of the time in which a limit fills a lease may last. With
 	// more, what is refused while tokens lie unspent at the holders shows.
@@ -55,7 +63,7 @@ const (
 	// burstShare is which part of the burst may be out: the rest is for large hits and
 	// for replicas without a lease.
 	burstShare = 4
-	// leastGrant tokens are worth a lease.
+	// leastGrant tokens are worth a lease, or as few as are wanted.
 	leastGrant = 2
 	// maxWant bounds what a peer can say that it wants, so that sums don't overflow.
 	maxWant = 1 << 50
@@ -63,7 +71,7 @@ const (
 
 // LeaseTerm returns for how long tokens of a key under the rule may be lent: an
 // eighth of the time in which the limit that fills first does, but 100 ms at most.
-// It is 0 for a rule that isn't leased: where that would be less than 10 ms, where a
+// It is 0 for a rule that isn't leased: where that would be less than 40 ms, where a
 // limit is neither a TokenBucket nor a FixedWindow or is 0, and where there are
 // penalties, which must be felt everywhere at once.
 func (r *Rule) LeaseTerm() time.Duration {

@@ -262,6 +262,7 @@ func TestLimitsChangeWhileTokensAreLent(t *testing.T) {
 	l.want("and the next", 250, 250, 3060*msec)
 	l.take(1, 3060*msec)
 	l.want("and its end", 249, 250, 3109*msec)
+	l.want("and the one after", 250, 250, 3110*msec)
 	l.rule = bucket.MustRule("r", "a = 0/second")
 	l.want("nothing may pass", 0, 250, 3109*msec)
 }

@@ -175,7 +175,7 @@ func (l *lease) grant(answer *Answer, i int, h *hit, a *Ask, accounts []account,
 			ends = min(ends, next.at)
 		}
 	}
-	if over := ends-m.now < int64(minTerm); !over {
+	if over := ends-m.now < int64(leastRest); !over {
 		g, scarce := l.share(holder, want, free, lasts, h.terms, m.now)
 		if g > 0 {
 			for j := range h.terms {
@@ -184,7 +184,7 @@ func (l *lease) grant(answer *Answer, i int, h *hit, a *Ask, accounts []account,
 			holder.granted = m.now
 		}
 		if scarce {
-			answer.Hold = hold(lasts/4, h.digest, a)
+			answer.Hold = hold(int64(LeasePace), h.digest, a)
 		}
 		answer.Grant = g
 		l.out, holder.left = l.out+g, holder.left+g

@@ -159,7 +159,7 @@ func (l *lease) refuses(n, now int64, v *bucket.Verdict) bool {
 func (l *lease) state(seq uint64, all bool, now int64) transport.Statement {
 	demand := l.unserved.Swap(0)
 	wait := max(l.term/4, l.rtt+l.rtt/4) // the lead
-	span := wait + l.term/4 + l.rtt
+	span := wait + int64(bucket.LeasePace) + l.rtt
 	elapsed := max(now-l.asked, int64(leastElapsed))
 	s := transport.Statement{Seq: seq}
 	for {
@@ -170,7 +170,7 @@ func (l *lease) state(seq uint64, all bool, now int64) transport.Statement {
 		switch {
 		case all || now >= l.expires.Load():
 			s.Back = tokens
-		case tokens > 2*target:
+		case tokens > 2*target && elapsed >= l.term/4:
 			s.Back = tokens - target
 		}
 		s.Have = tokens - s.Back
@@ -218,7 +218,7 @@ func (l *lease) hear(a *transport.Answer, now int64) {
 	hold := min(g.Hold, time.Duration(l.term))
 	pause := int64(hold)
 	if g.Grant < l.want { // no more is lent: what there is can be asked for hit by hit
-		pause = max(pause, l.term/4)
+		pause = max(pause, int64(bucket.LeasePace))
 	}
 	l.next.Store(l.asked + pause)
 	if hold > 0 {

@@ -94,8 +94,8 @@ type Node struct {
 	counters counters
 	tally    tally
 	denied   denied
-	meter    transport.Meter
 	hot      *hotKeys
+	meter    transport.Meter
 	scale    atomic.Int32 // by how much limits are divided here; 0 and 1: not
 }
 

@@ -49,9 +49,9 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, k
 	var v bucket.Verdict
 	by := PathOff
 	if rule.Mode() != bucket.Off {
+		now := n.now()
 		var hit transport.Hit
 		hit.Digest, hit.Rule, hit.Tokens, hit.Peek = n.store.Digest(rule, key), rule, tokens, peek
-		now := n.now()
 		by = n.route(ctx, &v, &hit, now)
 		if !v.Allowed && !peek {
 			n.denied.add(hit.Digest, rule, key, now)
@@ -70,14 +70,14 @@ func (n *Node) route(ctx context.Context, v *bucket.Verdict, h *transport.Hit, n
 	if by, ok := n.hot.decide(h, now, v); ok {
 		return by
 	}
-	if n.decide(v, h, now) {
-		n.hot.settle(h)
-		if v.Leased {
-			n.hot.warm(h, now)
-		}
-		return PathLocal
+	if !n.decide(v, h, now) {
+		return n.forward(v, h, now, n.expiry(ctx, now))
 	}
-	return n.forward(v, h, now, n.expiry(ctx, now))
+	n.hot.settle(h)
+	if v.Leased {
+		n.hot.warm(h, now)
+	}
+	return PathLocal
 }
 
 func (n *Node) check(ctx context.Context, rule *bucket.Rule, tokens int64) error {
