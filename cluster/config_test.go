@@ -30,6 +30,8 @@ func TestConfigFaults(t *testing.T) {
 		{Config{Cluster: "a\nb"}, []string{"Cluster", "printable ASCII"}},
 		{Config{DigestKey: []byte("fifteen bytes..")}, []string{"DigestKey", "has 15 bytes; give at least 16 random ones, or nil"}},
 		{Config{DigestKey: []byte{}}, []string{"DigestKey", "or nil"}},
+		{Config{MaxMemory: 1<<20 - 1}, []string{"MaxMemory", "1048576"}},
+		{Config{MaxMemory: -1}, []string{"MaxMemory", "0 for 268435456"}},
 		{Config{HitTimeout: 5*time.Millisecond - 1}, []string{"HitTimeout", "between 5ms and 10s"}},
 		{Config{HitTimeout: 10*time.Second + 1}, []string{"HitTimeout", "between 5ms and 10s"}},
 		{Config{HitTimeout: -time.Second}, []string{"HitTimeout", "between 5ms and 10s"}},

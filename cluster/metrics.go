@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/handoff"
 	"github.com/shoal-dev/shoal/ring"
 )
@@ -49,10 +50,9 @@ type Metrics struct {
 	// Peers is how the way to each other member is, by name.
 	Peers []PeerMetrics
 
-	// Entries is how many buckets are here, those that are copies for others included:
-	// one for each limit of each key that isn't full, and full ones that are yet to be
-	// swept. Shares is the same of those that the policy LocalShare has made.
-	Entries, Shares int
+	// Store is the memory of the buckets, those that are copies for others included;
+	// Shares is the same of those that the policy LocalShare has made.
+	Store, Shares bucket.Stats
 
 	// Leases says what is lent between this replica and others.
 	Leases LeaseMetrics
@@ -145,8 +145,8 @@ func (n *Node) Metrics() Metrics {
 		ByPolicy:   n.counters.byPolicy.Load(),
 		Relayed:    n.counters.relayed.Load(),
 		Forwarding: n.counters.forwarding.histogram(),
-		Entries:    n.store.Len(),
-		Shares:     n.shares.Len(),
+		Store:      n.store.Stats(),
+		Shares:     n.shares.Stats(),
 		Handoff:    n.parts.metrics(),
 	}
 	if n.gossip != nil {

@@ -117,6 +117,8 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	stores := bucket.StoreConfig{DigestKey: key, Epoch: started.UnixNano(), ID: rand.Uint32()}
 	replicated := stores
 	replicated.Track, replicated.ID = c.Bind != "", rand.Uint32()
+	stores.MaxBytes = int(c.MaxMemory / 8)
+	replicated.MaxBytes = int(c.MaxMemory) - stores.MaxBytes
 	n := &Node{
 		config:  c,
 		started: started,

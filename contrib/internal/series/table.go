@@ -3,6 +3,7 @@ package series
 import (
 	"time"
 
+	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/cluster"
 )
 
@@ -39,9 +40,24 @@ func decisions() []Metric {
 			Name: "shoal.entries", Unit: "{entry}", Kind: Gauge, Labels: []string{"store"},
 			Help: "Buckets in memory, one for each limit of each key that isn't full: of keys, copies for others included, and of the local shares.",
 			Values: func(m *cluster.Metrics, add Add) {
-				add(float64(m.Entries), "keys")
-				add(float64(m.Shares), "shares")
+				add(float64(m.Store.Entries), "keys")
+				add(float64(m.Shares.Entries), "shares")
 			},
+		},
+		ofStores("shoal.memory", "By", Gauge, "Memory of the buckets and logs.", func(s *bucket.Stats) int64 { return int64(s.Bytes) }),
+		ofStores("shoal.memory.limit", "By", Gauge, "The bound of that memory.", func(s *bucket.Stats) int64 { return int64(s.MaxBytes) }),
+		ofStores("shoal.overflow.entries", "{entry}", Gauge, "Buckets that keys share which found no room.", func(s *bucket.Stats) int64 { return int64(s.Overflow) }),
+		ofStores("shoal.overflow.decisions", "{decision}", Counter, "Decisions by such a shared bucket: they may have been refused too early.", func(s *bucket.Stats) int64 { return s.Overflowed }),
+		ofStores("shoal.entries.dropped", "{entry}", Counter, "Full buckets that were dropped, which loses nothing.", func(s *bucket.Stats) int64 { return s.Dropped }),
+	}
+}
+
+func ofStores(name, unit string, kind Kind, help string, value func(*bucket.Stats) int64) Metric {
+	return Metric{
+		Name: name, Unit: unit, Kind: kind, Labels: []string{"store"}, Help: help,
+		Values: func(m *cluster.Metrics, add Add) {
+			add(float64(value(&m.Store)), "keys")
+			add(float64(value(&m.Shares)), "shares")
 		},
 	}
 }
