@@ -30,8 +30,9 @@ const (
 	// still find room when keys don't; then it is nearly as full as it may be.
 	roomBytes     = 50
 	overflowBytes = 46
-	// someShared is how many overflow entries a shard may have in any case.
-	someShared = partitionsEach
+	// someShared is how many overflow entries a shard may have in any case: with markers
+	// those of four limits, and in all 1.5 MB.
+	someShared = 8 * partitionsEach
 	// evictSlots is how many slots a new key without room looks at for full buckets.
 	evictSlots = 16
 	// shareOfFree bounds the entries of one limit to that many times what is free: alone

@@ -35,7 +35,8 @@ type StoreConfig struct {
 	// its longest log would take is set aside besides. When there is no room, and
 	// nothing full to drop, new keys share overflow entries: they may be refused too
 	// early, and nobody is admitted too much. The entries of one limit are at most 7/8
-	// of all, those of two 7/15 each. Less than 1 MiB is of little use. While a table
+	// of all, those of two 7/15 each. What
+	// is shared may take 1.5 MB besides, where the bound is below that. While a table
 	// grows, 1/256 of the memory is there twice.
 	MaxBytes int
 	// ID tells this store's receipts from those of all others: they hold times of

@@ -90,7 +90,8 @@ type Config struct {
 	// admit no more than 4/3 of the rate. By default each side gives the whole limit.
 	ScaleMinority bool
 
-	// MaxMemory bounds the memory of the buckets, in bytes, from 1 MiB up: of keys that
+	// MaxMemory bounds the memory of the buckets, in bytes, from 1 MiB up (what is shared, see
+	// below, may take 1.5 MB in any case): of keys that
 	// are decided here and of the copies that are kept for others, with an eighth for
 	// the policy LocalShare. A limit of a key takes 40 to 60 bytes while it isn't full,
 	// here and at its standby; for a SlidingLog 8 more for each token. When there is no
