@@ -205,3 +205,29 @@ func TestCopiesOfWhatIsLent(t *testing.T) {
 		t.Errorf("%d entries when all is back", entries)
 	}
 }
+
+// What a peer gives back is counted when the statement is made, and never kept for a
+// later one: by then it would be credited to a lease whose tokens were spent. Nobody
+// but the peer can know, so here is what it leads to.
+func TestWhatRanOutIsNotKeptForLater(t *testing.T) {
+	passed := func(pooled bool) (n int64) {
+		l := newLender(t, "1000/second")
+		back := l.ask(2, 0, 0, 250, 0).Grant // and it isn't spent
+		if !pooled {
+			l.ask(2, 0, back, 0, 300*msec) // in vain: it has run out
+			back = 0
+		}
+		n = l.ask(2, 0, 0, 250, 400*msec).Grant // and this is, at once
+		l.ask(2, 0, back, 0, 400*msec)
+		for l.take(1, 400*msec).Allowed {
+			n++
+		}
+		return n
+	}
+	if n := passed(false); n != 1000 {
+		t.Errorf("%d passed at once, of 1000", n)
+	}
+	if n := passed(true); n != 1250 {
+		t.Errorf("%d passed at once where what ran out was kept; that is no longer 250 too much", n)
+	}
+}

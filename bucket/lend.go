@@ -227,14 +227,13 @@ func (l *lease) share(one *holder, want, free, lasts int64, terms []term, now in
 	return g, fair < want
 }
 
-// scale is n·part/whole, rounded down, or as much as there are numbers for.
+// scale is n·part/whole, rounded down, which must be no more than there are numbers
+// for: a part is no more than the whole, and what comes back in a lease's time no more
+// than an eighth of the burst.
 func scale(n, part, whole int64) int64 {
 	hi, lo := bits.Mul64(uint64(max(n, 0)), uint64(part))
-	if hi >= uint64(whole) {
-		return math.MaxInt64
-	}
 	q, _ := bits.Div64(hi, lo, uint64(whole))
-	return int64(min(q, math.MaxInt64))
+	return int64(q)
 }
 
 // hold is pace, give or take a quarter.

@@ -73,8 +73,7 @@ func (t *hotKeys) hearLease(h *transport.Hit, a *transport.Answer, now int64) {
 	if h.Statement.Seq != 0 && k.under(h.Rule) {
 		k.mu.Lock()
 		if l := k.lease.Load(); l != nil {
-			l.hear(a, now)
-			l.ended = l.ended || !a.Hot && l.seq.Load() == h.Statement.Seq
+			l.hear(h.Statement.Seq, a, now)
 		}
 		k.mu.Unlock()
 	}

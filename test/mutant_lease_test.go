@@ -35,7 +35,8 @@ var leaseMistakes = []mutant{
 		"i >= 0 && a.Seq > l.holders[i].seq {", "i >= 0 {",
 	}},
 	{"keep tokens no longer than the peer does", "bucket TestLeasesNeverAdmitTooMuch", "bucket/lend.go", []string{
-		"satAdd(m.now, lasts+lasts/4)", "satAdd(m.now, lasts-lasts/32)",
+		"satAdd(m.now, lasts+lasts/4)", "satAdd(m.now, lasts)",
+		"min(lasts, ends-m.now) / 32 * 31)", "min(lasts, ends-m.now))",
 	}},
 	{"let a lease outlive its window", "bucket TestLeasesOfAWindow", "bucket/lend.go", []string{
 		"			ends = min(ends, next.at)\n", "",
