@@ -33,6 +33,9 @@ func decisions() []Metric {
 		},
 		counter("shoal.decisions.relayed", "{decision}", "Decisions that came by way of a third replica.", func(m *cluster.Metrics) int64 { return m.Relayed }),
 		counter("shoal.standby.decisions", "{decision}", "Decisions by this replica's copy of what another held that is gone, whoever asked.", func(m *cluster.Metrics) int64 { return m.ByStandby }),
+		gauge("shoal.leases", "{key}", "Keys held here whose tokens are lent to others.", func(m *cluster.Metrics) float64 { return float64(m.Leases.Keys) }),
+		gauge("shoal.leases.tokens", "{token}", "Tokens of keys held here that are lent to others.", func(m *cluster.Metrics) float64 { return float64(m.Leases.Lent) }),
+		counter("shoal.leases.statements", "{message}", "Messages about leases, and about refusals that penalties count, that went to holders without a hit.", func(m *cluster.Metrics) int64 { return m.Leases.Statements }),
 		{
 			Name: "shoal.entries", Unit: "{entry}", Kind: Gauge, Labels: []string{"store"},
 			Help: "Buckets in memory, one for each limit of each key that isn't full: of keys, copies for others included, and of the local shares.",
