@@ -47,6 +47,11 @@ func (a answering) Sight() transport.Sight {
 	return transport.Sight{View: v.hash, Table: v.table.Hash()}
 }
 
+// Admit lets members ask alone.
+func (a answering) Admit(ctx context.Context, from uint64, certificate []byte) error {
+	return a.node.gossip.door.admit(ctx, handoff.Boot(from), certificate)
+}
+
 func (a answering) Decide(h transport.Hit, now int64) transport.Answer {
 	n := a.node
 	if former := n.doubtful(h, now); former != 0 {

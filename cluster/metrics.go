@@ -38,6 +38,9 @@ type HandoffMetrics struct {
 	// Refused counts transfers that their receiver turned down: it was leaving, or
 	// had promised otherwise.
 	Refused int64
+	// Declined counts transfers and claims that this replica turned down since their
+	// senders could have had no reason for them. A member has gone mad, or is hostile.
+	Declined int64
 	// Forced counts partitions that were taken over although some member had not
 	// been asked, as it had been silent for a second. Each may have two holders
 	// until that one is heard again.

@@ -165,7 +165,7 @@ func (n *Node) open(ctx context.Context) error {
 		_ = listener.Close()
 		return fmt.Errorf("cluster: making a certificate: %w", err)
 	}
-	n.gossip, err = openGossip(&n.config, n.trust, listener.Addr())
+	n.gossip, err = openGossip(&n.config, n.trust, listener.Addr(), n.now)
 	if err != nil {
 		_ = listener.Close()
 		return err

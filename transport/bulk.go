@@ -123,7 +123,7 @@ func (p *Peer) callError(ctx context.Context, err error) error {
 
 // call answers a bulk call.
 func (s *Server) call(ctx context.Context, in *frame) (*frame, error) {
-	from, err := s.hello.check(ctx)
+	from, err := s.admit(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -12,21 +13,25 @@ import (
 	grpccredentials "google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
 
 // Server answers the hits of all peers. It is safe for concurrent use.
 type Server struct {
 	handler Handler
+	door    Doorkeeper // nil lets everybody in
 	hello   Hello
 	grpc    *grpc.Server
 	senders senders
 }
 
-// NewServer makes a server whose hits are decided by the handler. Without a TLS
+// NewServer makes a server whose hits are decided by the handler, which may be a
+// Doorkeeper too. Without a TLS
 // configuration it talks plain text.
 func NewServer(handler Handler, hello Hello, secure *tls.Config) *Server {
 	s := &Server{handler: handler, hello: hello}
+	s.door, _ = handler.(Doorkeeper)
 	credentials := insecure.NewCredentials()
 	if secure != nil {
 		credentials = grpccredentials.NewTLS(secure)
@@ -67,9 +72,39 @@ func (s *Server) Close() {
 	s.senders.close()
 }
 
+// admitTime is how long a sender may wait at the door: for less than it waits itself.
+const admitTime = dialTime * 9 / 10
+
+// admit returns the boot of the sender of a stream or a call, if it may come in.
+func (s *Server) admit(ctx context.Context) (from uint64, err error) {
+	from, err = s.hello.check(ctx)
+	if err != nil || s.door == nil {
+		return from, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, admitTime)
+	defer cancel()
+	if err := s.door.Admit(ctx, from, certificate(ctx)); err != nil {
+		return 0, status.Errorf(codes.PermissionDenied, "shoal: boot %s: %v", idText(from), err)
+	}
+	return from, nil
+}
+
+// certificate returns what the sender has shown, or nil.
+func certificate(ctx context.Context) []byte {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil
+	}
+	info, ok := p.AuthInfo.(grpccredentials.TLSInfo)
+	if !ok || len(info.State.PeerCertificates) == 0 {
+		return nil
+	}
+	return info.State.PeerCertificates[0].Raw
+}
+
 // serve answers one stream, frame by frame.
 func (s *Server) serve(stream grpc.ServerStream) error {
-	from, err := s.hello.check(stream.Context())
+	from, err := s.admit(stream.Context())
 	if err != nil {
 		return err
 	}
