@@ -74,7 +74,7 @@ func (s *Store) AppendCopy(b []byte, partition int, now int64) (_ []byte, entrie
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	c := copier{store: s, shard: partition % shardCount, now: now}
-	likely := sh.table.used * shardCount >> partitionBits // a shard has several partitions
+	likely := int(sh.table.used) * shardCount >> partitionBits // a shard has several partitions
 	c.records = make([]byte, 0, (likely+likely/4)*copyRecord)
 	for i := range sh.table.slots {
 		if e := &sh.table.slots[i]; e.live(now) && partitionOf(e.hi) == partition && !c.add(e) {
@@ -91,8 +91,13 @@ func (s *Store) AppendCopy(b []byte, partition int, now int64) (_ []byte, entrie
 func (s *Store) Changes(shard int, now int64, wanted func(partition int) bool, each func(partition int, changes []byte)) {
 	sh := &s.shards[shard%shardCount]
 	sh.mu.Lock()
+	list := sh.table.changed
+	if list == nil {
+		sh.mu.Unlock()
+		return
+	}
 	byPartition := map[int]*copier{}
-	for _, d := range sh.table.changed {
+	for _, d := range *list {
 		e := sh.table.find(d.Hi, d.Lo)
 		if e == nil || e.limit&changedBit == 0 {
 			continue
@@ -108,7 +113,7 @@ func (s *Store) Changes(shard int, now int64, wanted func(partition int) bool, e
 		}
 		c.add(e)
 	}
-	sh.table.changed = sh.table.changed[:0]
+	*list = (*list)[:0]
 	copies := make(map[int][]byte, len(byPartition))
 	for p, c := range byPartition {
 		copies[p] = c.finish(nil) // under the lock: the numbers may be freed after it

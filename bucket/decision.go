@@ -58,12 +58,12 @@ type Verdict struct {
 // A place that the rule doesn't have, which only a faulty peer can name, is
 // read as the first.
 func (r *Rule) Decision(v Verdict) (d Decision) {
-	r.word(&d, &v)
+	r.Word(&d, &v)
 	return d
 }
 
-// word is Decision without copying either.
-func (r *Rule) word(d *Decision, v *Verdict) {
+// Word is Decision without copying either: it writes all of d, which must be zero.
+func (r *Rule) Word(d *Decision, v *Verdict) {
 	mode := r.Mode()
 	if mode == Off {
 		*d = r.off()
@@ -76,7 +76,10 @@ func (r *Rule) word(d *Decision, v *Verdict) {
 	d.Allowed, d.Degraded = v.Allowed, v.Degraded
 	d.Limit, d.Remaining = r.limits[place], v.Remaining
 	d.RetryAfter, d.ResetAfter, d.Delay = v.RetryAfter, v.ResetAfter, v.Delay
-	d.Receipt = v.Receipt
+	// Field by field: the processor waits for a copy of what has just been written in
+	// other pieces.
+	to, from := &d.Receipt, &v.Receipt
+	to.at, to.tokens, to.store, to.rule, to.owed = from.at, from.tokens, from.store, from.rule, from.owed
 	if mode == Shadow {
 		d.Allowed, d.WouldRefuse, d.Delay = true, !v.Allowed, 0
 	}

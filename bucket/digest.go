@@ -2,8 +2,7 @@ package bucket
 
 import (
 	"encoding/binary"
-
-	"github.com/dchest/siphash"
+	"sync/atomic"
 )
 
 // Digest is the identity of a key under a rule: all that leaves the replica
@@ -16,19 +15,53 @@ type Digest struct{ Hi, Lo uint64 }
 // cluster need the same.
 type DigestKey [16]byte
 
-// Digest returns the digest of a key of any length under a rule's name. It
-// allocates only where name and key together exceed 254 bytes.
-func (k DigestKey) Digest(rule *Rule, key string) Digest {
-	var space [256]byte
-	b := append(space[:0], byte(len(rule.name)), byte(len(rule.name)>>8))
-	b = append(b, rule.name...)
-	b = append(b, key...)
-	hi, lo := siphash.Hash128(binary.LittleEndian.Uint64(k[:8]), binary.LittleEndian.Uint64(k[8:]), b)
+// Digest returns the digest of a key of any length under a rule's name: the
+// SipHash of the key, keyed with the SipHash of the name, keyed with k. So the
+// name is hashed once, and the two can't run into each other.
+func (k DigestKey) Digest(rule *Rule, key string) Digest { return k.digest(rule, key) }
+
+func (k *DigestKey) digest(rule *Rule, key string) Digest {
+	hi, lo := rule.keyed(k)
+	hi, lo = sipHash(hi, lo, key)
 	return Digest{hi, lo}
+}
+
+// keyed is the key of a rule's digests under a DigestKey.
+type keyed struct {
+	by     DigestKey
+	hi, lo uint64
+}
+
+// keyed returns the key of the rule's digests under k. The first that is asked for
+// is remembered: a process rarely has another.
+func (r *Rule) keyed(k *DigestKey) (hi, lo uint64) {
+	if r.shared == nil {
+		return k.of(r.name)
+	}
+	known := r.shared.keyed.Load()
+	if known != nil && known.by == *k {
+		return known.hi, known.lo
+	}
+	hi, lo = k.of(r.name)
+	if known == nil {
+		r.shared.keyed.CompareAndSwap(nil, &keyed{*k, hi, lo})
+	}
+	return hi, lo
+}
+
+func (k *DigestKey) of(name string) (hi, lo uint64) {
+	return sipHash(binary.LittleEndian.Uint64(k[:8]), binary.LittleEndian.Uint64(k[8:]), name)
+}
+
+// shared is what all copies of a Rule have together.
+type shared struct {
+	mode  atomic.Uint32 // a Mode
+	keyed atomic.Pointer[keyed]
 }
 
 // Fingerprint tells two digest keys apart without giving either away: peers
 // compare it before the first hit.
 func (k DigestKey) Fingerprint() uint64 {
-	return siphash.Hash(binary.LittleEndian.Uint64(k[:8]), binary.LittleEndian.Uint64(k[8:]), []byte("shoal digest key"))
+	fingerprint, _ := k.of("shoal digest key")
+	return fingerprint
 }

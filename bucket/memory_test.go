@@ -29,8 +29,8 @@ func TestGarbageCollectorNeverLooksInside(t *testing.T) {
 	if n, size := pointers(reflect.TypeFor[entry]()), unsafe.Sizeof(entry{}); n != 0 || size != 40 {
 		t.Errorf("an entry has %d bytes and %d pointers, want 40 and none", size, n)
 	}
-	if n, size := pointers(reflect.TypeFor[shard]()), unsafe.Sizeof(shard{}); n != 4 || size != 128 {
-		t.Errorf("a shard has %d bytes and %d pointers, want 128 and those of its slots, logs, changes and refunds", size, n)
+	if n, size := pointers(reflect.TypeFor[shard]()), unsafe.Sizeof(shard{}); n != 4 || size != 64 {
+		t.Errorf("a shard has %d bytes and %d pointers, want 64 and those of its slots, logs, changes and refunds", size, n)
 	}
 }
 

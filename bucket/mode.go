@@ -64,17 +64,17 @@ func WithMode(m Mode) RuleOption {
 		if err := m.validate(); err != nil {
 			return err
 		}
-		r.mode.Store(uint32(m))
+		r.shared.mode.Store(uint32(m))
 		return nil
 	}
 }
 
 // Mode returns the rule's mode of this moment.
 func (r *Rule) Mode() Mode {
-	if r.mode == nil {
+	if r.shared == nil {
 		return Enforce
 	}
-	return Mode(r.mode.Load())
+	return Mode(r.shared.mode.Load())
 }
 
 // SetMode changes the rule's mode while it is in use. It is this process's alone:
@@ -85,10 +85,10 @@ func (r *Rule) SetMode(m Mode) error {
 	if err := m.validate(); err != nil {
 		return fmt.Errorf("bucket: rule %q: %w", r.name, err)
 	}
-	if r.mode == nil {
+	if r.shared == nil {
 		return errors.New("bucket: the rule is empty; make one with NewRule")
 	}
-	r.mode.Store(uint32(m))
+	r.shared.mode.Store(uint32(m))
 	return nil
 }
 

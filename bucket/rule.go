@@ -6,7 +6,6 @@ import (
 	"hash/fnv"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -84,9 +83,11 @@ type Rule struct {
 	terms  []term  // of the limits, in their order
 	plain  int     // that many are limits, the others penalties
 	policy FailurePolicy
-	mode   *atomic.Uint32 // a Mode; in all copies of a Rule the same
-	wire   string         // AppendBinary's
-	print  uint32         // of wire, for receipts
+	shared *shared // with all copies of the Rule
+	wire   string  // AppendBinary's
+	print  uint32  // of wire, for receipts
+	single bool    // one token bucket is all there is,
+	grain  uint8   // and in these its receipts count
 }
 
 // numbers are what tells two limits apart in a Store: all but the name.
@@ -95,6 +96,13 @@ type numbers struct {
 	aligned, calendar bool
 	count, per, burst int64
 	zone              string // of a calendar
+}
+
+// same is ==, and cheaper where there is no calendar.
+func (n *numbers) same(m *numbers) bool {
+	return n.count == m.count && n.per == m.per && n.burst == m.burst &&
+		n.algorithm == m.algorithm && n.aligned == m.aligned && n.calendar == m.calendar &&
+		(!n.calendar || n.zone == m.zone)
 }
 
 func (l Limit) numbers() numbers {
@@ -132,7 +140,7 @@ func WithFailurePolicy(p FailurePolicy) RuleOption {
 // is Concurrent. The name is required, at most 256 bytes. The error names everything
 // that is wrong.
 func NewRule(name string, limits []Limit, opts ...RuleOption) (*Rule, error) {
-	r := &Rule{name: name, limits: slices.Clone(limits), plain: len(limits), mode: new(atomic.Uint32)}
+	r := &Rule{name: name, limits: slices.Clone(limits), plain: len(limits), shared: new(shared)}
 	var errs []error
 	if name == "" {
 		errs = append(errs, errors.New("the name is empty; it is the identity of the rule's state"))
@@ -236,6 +244,9 @@ func (r *Rule) seal(wire []byte) {
 	h := fnv.New32a()
 	h.Write(wire)
 	r.wire, r.print = string(wire), h.Sum32()
+	if r.single = len(r.terms) == 1 && r.terms[0].algorithm == TokenBucket; r.single {
+		r.grain = uint8(r.terms[0].gcra.grain(width(1)))
+	}
 }
 
 // shares divides the terms among replicas, in the space given.

@@ -35,13 +35,11 @@ const minSlots = 8
 // doubling. Deleting shifts later entries back, so there are no tombstones.
 type table struct {
 	slots []entry
-	used  int
-	built int // how often it was made anew: what was learned of slots before is void
+	used  uint32
+	built uint32 // how often it was made anew: what was learned of slots before is void
 
-	logs *slab // nil until there is one
-
-	track   bool
-	changed []Digest // the hi and lo of entries with changedBit, some of which may have gone
+	logs    *slab     // nil until there is one
+	changed *[]Digest // the hi and lo of entries with changedBit, some of which may have gone; or nil
 }
 
 // write makes an entry's state that of a limit which keeps no log.
@@ -52,9 +50,9 @@ func (t *table) write(e *entry, s State, limit uint32) {
 
 // touch enters a changed entry into the list, once.
 func (t *table) touch(e *entry) {
-	if t.track && e.limit&changedBit == 0 {
+	if t.changed != nil && e.limit&changedBit == 0 {
 		e.limit |= changedBit
-		t.changed = append(t.changed, Digest{e.hi, e.lo})
+		*t.changed = append(*t.changed, Digest{e.hi, e.lo})
 	}
 }
 
@@ -88,7 +86,7 @@ func (t *table) find(hi, lo uint64) *entry {
 // insert adds an entry that isn't there yet. When the table is too full it is
 // made anew, without what is full at now.
 func (t *table) insert(e entry, now int64) {
-	if 8*(t.used+1) > 7*len(t.slots) {
+	if 8*(int(t.used)+1) > 7*len(t.slots) {
 		t.rebuild(now)
 	}
 	t.place(e)
@@ -148,5 +146,5 @@ func (t *table) rebuild(now int64) {
 
 // sparse reports whether rebuilding would give back most of the memory.
 func (t *table) sparse() bool {
-	return len(t.slots) > minSlots && 4*t.used < len(t.slots)
+	return len(t.slots) > minSlots && 4*int(t.used) < len(t.slots)
 }

@@ -91,10 +91,10 @@ func checkTable(t *rapid.T, table *table, known map[place]entry) {
 			t.Fatalf("slot %d is empty, and yet has %+v", i, table.slots[i])
 		}
 	}
-	if there != len(known) || table.used != there {
+	if there != len(known) || int(table.used) != there {
 		t.Fatalf("%d entries, used says %d, want %d", there, table.used, len(known))
 	}
-	if 8*table.used > 7*len(table.slots) {
+	if 8*int(table.used) > 7*len(table.slots) {
 		t.Fatalf("%d of %d slots are used: a search may not end", table.used, len(table.slots))
 	}
 }

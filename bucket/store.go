@@ -3,7 +3,6 @@ package bucket
 import (
 	"sync"
 	"sync/atomic"
-	"unsafe"
 )
 
 const (
@@ -54,11 +53,11 @@ type Store struct {
 	sweep  sweep
 }
 
+// shard is one cache line, of which a hit needs nearly all.
 type shard struct {
 	mu      sync.Mutex
 	table   table
-	refunds refunds
-	_       [64 - (unsafe.Sizeof(sync.Mutex{})+unsafe.Sizeof(table{})+unsafe.Sizeof(refunds{}))%64]byte // cache lines of its own
+	refunds *refunds
 }
 
 // NewStore makes an empty store.
@@ -68,13 +67,16 @@ func NewStore(c StoreConfig) *Store {
 	}
 	s := &Store{key: c.DigestKey, epoch: c.Epoch, id: c.ID, limits: newNumbering(min(c.MaxLimits, logBit-1))}
 	for i := range s.shards {
-		s.shards[i].table.track = c.Track
+		s.shards[i].refunds = new(refunds)
+		if c.Track {
+			s.shards[i].table.changed = new([]Digest)
+		}
 	}
 	return s
 }
 
 // Digest returns the identity of key under rule in this store.
-func (s *Store) Digest(rule *Rule, key string) Digest { return s.key.Digest(rule, key) }
+func (s *Store) Digest(rule *Rule, key string) Digest { return s.key.digest(rule, key) }
 
 // Take decides whether n tokens may be taken from key under every limit of the
 // rule, and if so takes them. n must be at least 0; 0 takes nothing. It never
@@ -82,31 +84,35 @@ func (s *Store) Digest(rule *Rule, key string) Digest { return s.key.Digest(rule
 func (s *Store) Take(rule *Rule, key string, n, now int64) (d Decision) {
 	var v Verdict
 	if rule.Mode() != Off {
-		s.take(&v, nil, &hit{rule.terms, rule.plain, rule.print, s.Digest(rule, key), n, now})
+		s.TakeHeld(&v, nil, rule, s.Digest(rule, key), n, now)
 	}
-	rule.word(&d, &v)
+	rule.Word(&d, &v)
 	return d
 }
 
 // TakeDigest is Take for a key that was digested elsewhere, whatever the rule's
 // mode. A negative n is refused for ever.
 func (s *Store) TakeDigest(rule *Rule, d Digest, n, now int64) (v Verdict) {
-	s.take(&v, nil, &hit{rule.terms, rule.plain, rule.print, d, n, now})
+	s.TakeHeld(&v, nil, rule, d, n, now)
 	return v
 }
 
-// TakeHeld is TakeDigest on the condition that held isn't 0. ok says whether it
-// wasn't. The condition is looked at under the lock that AppendCopy takes as well:
-// what is taken is in every copy made after held has become 0. replicas above 1
-// divide the limits, as in TakeShare.
-func (s *Store) TakeHeld(held *atomic.Int64, rule *Rule, d Digest, n, now int64, replicas int) (v Verdict, ok bool) {
-	if replicas > 1 {
-		var space [MaxLimits]term
-		ok = s.take(&v, held, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
-		return v, ok
+// TakeHeld is TakeDigest on the condition that held isn't 0, unless it is nil, and writes its verdict
+// to v, which must be zero. ok says whether held wasn't 0. The condition is looked at
+// under the lock that AppendCopy takes as well: what is taken is in every copy made
+// after held has become 0.
+func (s *Store) TakeHeld(v *Verdict, held *atomic.Int64, rule *Rule, d Digest, n, now int64) (ok bool) {
+	if rule.single && n >= 0 {
+		return s.takeOne(v, held, rule, d, n, now)
 	}
-	ok = s.take(&v, held, &hit{rule.terms, rule.plain, rule.print, d, n, now})
-	return v, ok
+	return s.take(v, held, &hit{rule.terms, rule.plain, rule.print, d, n, now})
+}
+
+// TakeHeldShare is TakeHeld by a limit divided among that many replicas, as in
+// TakeShare.
+func (s *Store) TakeHeldShare(v *Verdict, held *atomic.Int64, rule *Rule, d Digest, n, now int64, replicas int) (ok bool) {
+	var space [MaxLimits]term
+	return s.take(v, held, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
 }
 
 // TakeShare is TakeDigest by a limit divided among that many replicas: its
@@ -135,11 +141,23 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 	}
 	sh := s.shard(h.digest)
 	sh.mu.Lock()
-	defer sh.mu.Unlock()
 	if held != nil && held.Load() == 0 {
+		sh.mu.Unlock()
 		return false
 	}
+	s.takeAll(v, sh, h)
+	return true
+}
 
+// takeAll is take under the shard's lock, which it unlocks.
+func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
+	defer sh.mu.Unlock()
+	s.decide(v, sh, h)
+}
+
+// decide writes its verdict to v, which is zero before, and reports whether it charged
+// anything. sh.mu is held.
+func (s *Store) decide(v *Verdict, sh *shard, h *hit) (charged bool) {
 	m := moment{h.now, satAdd(s.epoch, h.now)}
 	var few [2]account // most rules need no more, and clearing more takes its time
 	accounts := few[:min(len(h.terms), len(few))]
@@ -152,7 +170,7 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 	}
 	from, to := settle(v, h.terms, h.plain, accounts, uint64(h.n), m)
 	if h.n == 0 || from == to {
-		return true
+		return false
 	}
 	closed := s.close(accounts[from:to], &sh.table, h.terms[from:to], h.digest, h.now)
 	switch {
@@ -162,7 +180,7 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 	default:
 		*v = Verdict{Degraded: true, RetryAfter: fullRetry}
 	}
-	return true
+	return closed
 }
 
 // Len returns the number of entries: one for each limit of each live key, and
@@ -172,7 +190,7 @@ func (s *Store) Len() int {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		n += sh.table.used
+		n += int(sh.table.used)
 		sh.mu.Unlock()
 	}
 	return n

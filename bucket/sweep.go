@@ -9,8 +9,8 @@ const sliceSlots = 1024
 type sweep struct {
 	mu    sync.Mutex // above the shards' mutexes
 	shard int
-	slot  int // in that shard's table,
-	built int // if it is still this one
+	slot  int    // in that shard's table,
+	built uint32 // if it is still this one
 }
 
 // Sweep drops buckets that are full at now, which loses nothing, and returns

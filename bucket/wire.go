@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 )
 
@@ -53,10 +52,9 @@ func DecodeRule(b []byte) (*Rule, error) {
 	if len(b) == 0 || len(b) > MaxRuleBytes {
 		return nil, errRuleEncoding
 	}
-	r := &Rule{mode: new(atomic.Uint32)}
-	r.seal(b)
-	for len(b) > 0 {
-		d, rest, err := decodeTerm(b)
+	r := &Rule{shared: new(shared)}
+	for wire := b; len(wire) > 0; {
+		d, rest, err := decodeTerm(wire)
 		switch {
 		case err != nil:
 			return nil, err
@@ -69,10 +67,11 @@ func DecodeRule(b []byte) (*Rule, error) {
 		}
 		r.limits = append(r.limits, d.limit)
 		r.terms = append(r.terms, d.term)
-		if b = rest; !d.penalty {
+		if wire = rest; !d.penalty {
 			r.plain++
 		}
 	}
+	r.seal(b)
 	return r, nil
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/handoff"
-	"github.com/shoal-dev/shoal/ring"
 	"github.com/shoal-dev/shoal/transport"
 )
 
@@ -52,19 +51,19 @@ func (a answering) Admit(ctx context.Context, from uint64, certificate []byte) e
 	return a.node.gossip.door.admit(ctx, handoff.Boot(from), certificate)
 }
 
-func (a answering) Decide(h transport.Hit, now int64) transport.Answer {
+func (a answering) Decide(h *transport.Hit, now int64, answer *transport.Answer) {
 	n := a.node
 	if former := n.doubtful(h, now); former != 0 {
-		return transport.Answer{NotHeld: true, Hint: uint64(former)}
+		answer.NotHeld, answer.Hint = true, uint64(former)
+		return
 	}
-	if v, ok := n.decideHere(h, now); ok {
-		return transport.Answer{Verdict: v}
+	if n.decideHere(&answer.Verdict, answer.Run, h, now) {
+		return
 	}
-	hint := handoff.Boot(0) // on its way here, or lost
-	if m := n.holder(n.view.Load(), ring.Partition(h.Digest.Hi)); m.peer != nil && m.alive() {
-		hint = m.id
+	answer.NotHeld = true // on its way here, or lost, or elsewhere
+	if m := n.holder(n.view.Load(), partition(h)); m.peer != nil && m.alive() {
+		answer.Hint = uint64(m.id)
 	}
-	return transport.Answer{NotHeld: true, Hint: uint64(hint)}
 }
 
 // Call answers what peers ask besides hits.

@@ -37,18 +37,18 @@ func TestPulse(t *testing.T) {
 func TestAReplicaThatStoodStill(t *testing.T) {
 	pair(t, func(t *testing.T, _ *simnet.Net, a, b *Node) {
 		h := hitAt(a, bucket.MustRule("api", "5/hour"))
-		if v, ok := a.decide(h, a.now()); !ok || !v.Allowed {
+		if v, ok := decision(a.decide, h, a.now()); !ok || !v.Allowed {
 			t.Fatalf("%+v, %v", v, ok)
 		}
 		a.beat.Store(a.now() - int64(pauseTime) - 1)
-		if v, ok := a.decideHere(h, a.now()); ok {
+		if v, ok := decision(here(a), h, a.now()); ok {
 			t.Errorf("decides at once: %+v", v)
 		}
-		if answer := (answering{a}).Decide(h, a.now()); !answer.NotHeld {
+		if answer := answered(a, h, a.now()); !answer.NotHeld {
 			t.Errorf("answers at once: %+v", answer)
 		}
 		eventually(t, time.Second, "it decides again", func() bool { return a.Metrics().Handoff.Fenced == 1 && a.parts.holds(partition(h)) })
-		if v, ok := a.decide(h, a.now()); !ok || v.Remaining != 3 {
+		if v, ok := decision(a.decide, h, a.now()); !ok || v.Remaining != 3 {
 			t.Errorf("%+v, %v", v, ok)
 		}
 		for _, n := range []*Node{a, b} {
@@ -129,7 +129,7 @@ func TestAnOrphanThatMayHaveBeenDebited(t *testing.T) {
 		t.Error("it was sent to nobody else, and is doubtful")
 	}
 	h.Orphan = true
-	if a := (answering{n}).Decide(h, now-1); !a.NotHeld || a.Hint != 7 {
+	if a := answered(n, h, now-1); !a.NotHeld || a.Hint != 7 {
 		t.Errorf("%+v", a)
 	}
 	if n.doubtful(h, now) != 0 {

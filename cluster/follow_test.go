@@ -168,7 +168,7 @@ func TestTheWayToAMemberIsKept(t *testing.T) {
 			t.Error("another stream to b, because c went")
 		}
 		hit := transport.Hit{Rule: bucket.MustRule("api", "1/second")}
-		ask := func() error { _, err := gone.Ask(hit, a.now()); return err }
+		ask := func() error { return gone.Ask(&hit, a.now(), new(transport.Answer)) }
 		if err := ask(); errors.Is(err, transport.ErrClosed) {
 			t.Error("the way to c was closed at once")
 		}

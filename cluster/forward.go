@@ -19,34 +19,48 @@ const (
 )
 
 // decide decides a hit here, if the token of its partition is here and this
-// replica has not stood still.
-func (n *Node) decide(h transport.Hit, now int64) (v bucket.Verdict, ok bool) {
-	if !n.parts.holds(partition(h)) || n.stoodStill(now) {
-		return bucket.Verdict{}, false
+// replica has not stood still. It writes the verdict to v, which is zero before.
+func (n *Node) decide(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
+	held := &n.parts.held[ring.Partition(h.Digest.Hi)]
+	if held.Load() == 0 || n.stoodStill(now) {
+		return false
 	}
-	return n.take(h, now)
+	if scale := int(n.scale.Load()); scale > 1 || h.Peek {
+		return n.peekOrShare(v, held, h, now, scale)
+	}
+	return n.store.TakeHeld(v, held, h.Rule, h.Digest, h.Tokens, now)
+}
+
+// decideRun is decide for a hit that stands for several, where run isn't nil: what they
+// are told goes there, or to v if all are told the same.
+func (n *Node) decideRun(v *bucket.Verdict, run *bucket.Run, h *transport.Hit, now int64) (ok bool) {
+	if run == nil || h.Peek {
+		return n.decide(v, h, now)
+	}
+	held := &n.parts.held[partition(h)]
+	return held.Load() != 0 && !n.stoodStill(now) &&
+		n.store.TakeRun(run, held, h.Rule, h.Digest, h.Tokens, h.Count, now, int(n.scale.Load()))
 }
 
 // partition is where the hit's key lies.
-func partition(h transport.Hit) int { return ring.Partition(h.Digest.Hi) }
+func partition(h *transport.Hit) int { return ring.Partition(h.Digest.Hi) }
 
 // forward has a hit decided by whoever holds the token of its partition. If that
 // can't be asked in half of the time, others may know more; at the end the rule's
-// failure policy decides.
-func (n *Node) forward(h transport.Hit, now, expire int64) bucket.Verdict {
+// failure policy decides. v is zero before.
+func (n *Node) forward(v *bucket.Verdict, h *transport.Hit, now, expire int64) {
 	until := expire
 	if len(n.view.Load().members) > 2 {
 		until = now + (expire-now)/2
 	}
-	verdict, sent, ok := n.askHolder(h, now, until)
+	sent, ok := n.askHolder(v, h, now, until)
 	if !ok && !sent.lost {
-		verdict, ok = n.askOthers(h, sent, expire)
+		*v, ok = n.askOthers(h, sent, expire)
 	}
 	if !ok {
 		n.counters.byPolicy.Add(1)
-		verdict = n.degrade(h, sent.moving, n.now(), len(n.view.Load().members))
+		*v = n.degrade(h, sent.moving, n.now(), len(n.view.Load().members))
 	}
-	return verdict
 }
 
 // sentHit says to whom a hit was sent in vain. It may have been debited there,
@@ -79,33 +93,35 @@ func (n *Node) holder(v *view, partition int) *member {
 
 // askHolder asks the holder of the token, wherever it is, until a time. Where the
 // token is on its way the hit waits for it.
-func (n *Node) askHolder(h transport.Hit, now, until int64) (bucket.Verdict, sentHit, bool) {
+func (n *Node) askHolder(v *bucket.Verdict, h *transport.Hit, now, until int64) (sent sentHit, ok bool) {
 	s := search{node: n, partition: partition(h), pause: tokenPause}
 	s.target = n.holder(n.view.Load(), s.partition)
-	sent := sentHit{moving: now < until}
+	asked := now < until
+	var answer transport.Answer
 	for ; now < until; now = n.now() {
 		if s.target.peer == nil {
-			if verdict, ok := n.decideHere(h, now); ok {
-				return verdict, sentHit{}, true
+			if n.decideHere(v, nil, h, now) {
+				return sentHit{}, true
 			}
 			s.wait(until)
 			continue
 		}
-		answer, err := s.target.peer.Ask(h, until)
-		if err != nil {
-			return bucket.Verdict{}, sentHit{to: s.target, number: answer.Number}, false
+		if err := s.target.peer.Ask(h, until, &answer); err != nil {
+			return sentHit{to: s.target, number: answer.Number}, false
 		}
 		if !answer.NotHeld {
 			n.found(s.partition, s.target)
-			return answer.Verdict, sentHit{}, true
+			*v = answer.Verdict
+			return sentHit{}, true
 		}
-		verdict, came := n.relayToNewcomer(s.target, handoff.Boot(answer.Hint), h, until)
+		var came outcome
+		*v, came = n.relayToNewcomer(s.target, handoff.Boot(answer.Hint), h, until)
 		if came != spared {
-			return verdict, sentHit{lost: came == unknown}, came == decided
+			return sentHit{lost: came == unknown}, came == decided
 		}
 		s.follow(handoff.Boot(answer.Hint), until)
 	}
-	return bucket.Verdict{}, sent, false
+	return sentHit{moving: asked}, false
 }
 
 // search is a hit's way to the token of its partition.
@@ -137,7 +153,7 @@ func (s *search) wait(until int64) {
 
 // relayToNewcomer sends a hit by way of m, who says that a boot has the token of whom
 // this node hasn't heard. The outcome is spared if it has, or there is no such boot.
-func (n *Node) relayToNewcomer(m *member, b handoff.Boot, h transport.Hit, until int64) (bucket.Verdict, outcome) {
+func (n *Node) relayToNewcomer(m *member, b handoff.Boot, h *transport.Hit, until int64) (bucket.Verdict, outcome) {
 	if b == 0 || n.view.Load().reach(b) != nil {
 		return bucket.Verdict{}, spared
 	}

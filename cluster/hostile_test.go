@@ -25,8 +25,8 @@ func FuzzCall(f *testing.F) {
 		time.Sleep(time.Millisecond)
 	}
 	rule := bucket.MustRule("api", "5/hour")
-	h := transport.Hit{Digest: n.store.Digest(rule, "alice"), Rule: rule, Tokens: 1}
-	v, _ := n.decide(h, n.now())
+	h := &transport.Hit{Digest: n.store.Digest(rule, "alice"), Rule: rule, Tokens: 1}
+	v, _ := decision(n.decide, h, n.now())
 	copied, _ := n.store.AppendCopy(nil, partition(h), n.now())
 	slots := appendSlots(nil, h.Digest, 7, slots{2, 3, n.now() + 1}, n.now())
 	to := make([]byte, 8)

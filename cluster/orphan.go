@@ -15,9 +15,10 @@ import (
 // an heir that can't decides by its copy.
 
 // askOthers has a hit that was sent in vain decided by others than its holder.
-func (n *Node) askOthers(h transport.Hit, sent sentHit, expire int64) (bucket.Verdict, bool) {
+func (n *Node) askOthers(hit *transport.Hit, sent sentHit, expire int64) (bucket.Verdict, bool) {
+	h := *hit
 	h.Orphan = sent.number != 0
-	v, p := n.view.Load(), partition(h)
+	v, p := n.view.Load(), partition(hit)
 	for _, m := range [...]*member{v.owner(p), v.standby(p)} {
 		if m == sent.to || !m.alive() {
 			continue
@@ -26,7 +27,7 @@ func (n *Node) askOthers(h transport.Hit, sent sentHit, expire int64) (bucket.Ve
 		if m.peer == nil {
 			ask = n.askSelf
 		}
-		if verdict, ok := ask(m, h, sent, expire); ok {
+		if verdict, ok := ask(m, &h, sent, expire); ok {
 			return verdict, true
 		}
 	}
@@ -34,8 +35,9 @@ func (n *Node) askOthers(h transport.Hit, sent sentHit, expire int64) (bucket.Ve
 }
 
 // askOther has an orphan decided by m, or by its holder by way of m.
-func (n *Node) askOther(m *member, h transport.Hit, sent sentHit, expire int64) (bucket.Verdict, bool) {
-	answer, err := m.peer.Ask(h, expire)
+func (n *Node) askOther(m *member, h *transport.Hit, sent sentHit, expire int64) (bucket.Verdict, bool) {
+	var answer transport.Answer
+	err := m.peer.Ask(h, expire, &answer)
 	switch {
 	case err != nil:
 		return bucket.Verdict{}, false
@@ -49,12 +51,12 @@ func (n *Node) askOther(m *member, h transport.Hit, sent sentHit, expire int64) 
 		return verdict, came == decided
 	}
 	h.Orphan = false
-	answer, err = m.peer.Ask(h, expire)
+	err = m.peer.Ask(h, expire, &answer)
 	return answer.Verdict, err == nil && !answer.NotHeld
 }
 
 // askSelf has an orphan decided by its holder by way of somebody, or else here.
-func (n *Node) askSelf(_ *member, h transport.Hit, sent sentHit, expire int64) (bucket.Verdict, bool) {
+func (n *Node) askSelf(_ *member, h *transport.Hit, sent sentHit, expire int64) (bucket.Verdict, bool) {
 	switch verdict, came := n.relayBySomebody(sent, h, expire); came {
 	case decided:
 		return verdict, true
@@ -64,12 +66,14 @@ func (n *Node) askSelf(_ *member, h transport.Hit, sent sentHit, expire int64) (
 	if n.doubtful(h, n.now()) != 0 {
 		return bucket.Verdict{}, false
 	}
-	return n.decideHere(h, n.now())
+	var v bucket.Verdict
+	ok := n.decideHere(&v, nil, h, n.now())
+	return v, ok
 }
 
 // relayBySomebody sends an orphan to its holder by way of a third replica. If that
 // can't reach it either, nobody tries again for a moment.
-func (n *Node) relayBySomebody(sent sentHit, h transport.Hit, expire int64) (bucket.Verdict, outcome) {
+func (n *Node) relayBySomebody(sent sentHit, h *transport.Hit, expire int64) (bucket.Verdict, outcome) {
 	if sent.to == nil || n.now() < n.lost.until(sent.to.id) {
 		return bucket.Verdict{}, unknown
 	}
@@ -90,7 +94,7 @@ func (n *Node) relayBySomebody(sent sentHit, h transport.Hit, expire int64) (buc
 
 // doubtful returns who may have debited an orphan before the token came here from
 // there, or 0: that one remembers.
-func (n *Node) doubtful(h transport.Hit, now int64) handoff.Boot {
+func (n *Node) doubtful(h *transport.Hit, now int64) handoff.Boot {
 	if !h.Orphan {
 		return 0
 	}
@@ -102,25 +106,30 @@ func (n *Node) doubtful(h transport.Hit, now int64) handoff.Boot {
 }
 
 // decideHere decides a hit by the token, or by the copy that is here if its holder
-// is gone and this node its heir.
-func (n *Node) decideHere(h transport.Hit, now int64) (bucket.Verdict, bool) {
-	if v, ok := n.decide(h, now); ok {
-		return v, true
+// is gone and this node its heir. v and run are as with decideRun.
+func (n *Node) decideHere(v *bucket.Verdict, run *bucket.Run, h *transport.Hit, now int64) (ok bool) {
+	if n.decideRun(v, run, h, now) {
+		return true
 	}
 	p := partition(h)
 	holder := handoff.Boot(n.parts.kept[p].Load())
-	v := n.view.Load()
-	if holder == 0 || v.reach(holder).alive() || n.stoodStill(now) {
-		return bucket.Verdict{}, false
+	view := n.view.Load()
+	if holder == 0 || view.reach(holder).alive() || n.stoodStill(now) {
+		return false
 	}
-	if heir := v.heir(p, holder); heir == nil || heir.peer != nil {
-		return bucket.Verdict{}, false
+	if heir := view.heir(p, holder); heir == nil || heir.peer != nil {
+		return false
 	}
-	n.counters.byStandby.Add(1)
-	verdict := takeShare(n.store, h, now, int(n.scale.Load()))
-	verdict.Degraded = true
+	n.counters.byStandby.Add(int64(max(h.Count, 1)))
+	if run != nil && !h.Peek {
+		n.store.TakeRun(run, nil, h.Rule, h.Digest, h.Tokens, h.Count, now, int(n.scale.Load()))
+		run.Degrade()
+	} else {
+		*v = takeShare(n.store, h, now, int(n.scale.Load()))
+		v.Degraded = true
+	}
 	if !h.Peek {
 		n.parts.owe(p)
 	}
-	return verdict, true
+	return true
 }

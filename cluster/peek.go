@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/transport"
@@ -11,22 +12,23 @@ import (
 // nothing, creates nothing and charges no penalty, here or at the holder of the key,
 // and where the holder is this replica it allocates nothing. What else is said of
 // Take holds for Peek.
-func (n *Node) Peek(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (bucket.Decision, error) {
-	return n.ask(ctx, rule, key, tokens, true)
+func (n *Node) Peek(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (d bucket.Decision, err error) {
+	err = n.ask(ctx, &d, rule, key, tokens, true)
+	return d, err
 }
 
-// take takes the hit from the store, or only looks if it is a peek, on the condition
-// that held isn't 0.
-func (n *Node) take(h transport.Hit, now int64) (bucket.Verdict, bool) {
-	held, scale := &n.parts.held[partition(h)], int(n.scale.Load())
+// peekOrShare is what decide does in the rarer cases: where it only looks, and where
+// limits are divided.
+func (n *Node) peekOrShare(v *bucket.Verdict, held *atomic.Int64, h *transport.Hit, now int64, scale int) (ok bool) {
 	if h.Peek {
-		return n.store.PeekHeld(held, h.Rule, h.Digest, h.Tokens, now, scale)
+		*v, ok = n.store.PeekHeld(held, h.Rule, h.Digest, h.Tokens, now, scale)
+		return ok
 	}
-	return n.store.TakeHeld(held, h.Rule, h.Digest, h.Tokens, now, scale)
+	return n.store.TakeHeldShare(v, held, h.Rule, h.Digest, h.Tokens, now, scale)
 }
 
-// takeShare is take without a condition, from a store and by a share of the limits.
-func takeShare(s *bucket.Store, h transport.Hit, now int64, replicas int) bucket.Verdict {
+// takeShare takes the hit, or only looks, without a condition, from a store and by a share of the limits.
+func takeShare(s *bucket.Store, h *transport.Hit, now int64, replicas int) bucket.Verdict {
 	if h.Peek {
 		return s.PeekShare(h.Rule, h.Digest, h.Tokens, now, replicas)
 	}

@@ -37,7 +37,7 @@ const (
 )
 
 // relay sends a hit to its holder by way of m.
-func (n *Node) relay(m *member, sent sentHit, h transport.Hit, expire int64) (bucket.Verdict, outcome) {
+func (n *Node) relay(m *member, sent sentHit, h *transport.Hit, expire int64) (bucket.Verdict, outcome) {
 	rest := time.Duration(expire - n.now())
 	if rest <= 0 {
 		return bucket.Verdict{}, unknown
@@ -49,7 +49,7 @@ func (n *Node) relay(m *member, sent sentHit, h transport.Hit, expire int64) (bu
 	if err == nil && len(answer) == 0 {
 		return bucket.Verdict{}, spared
 	}
-	v, wrong := transport.ReadVerdict(answer, h)
+	v, wrong := transport.ReadVerdict(answer, *h)
 	if err != nil || wrong != nil {
 		return bucket.Verdict{}, unknown
 	}
@@ -102,10 +102,10 @@ func (n *Node) decideRelayed(ctx context.Context, asker handoff.Boot, request []
 	if answer.NotHeld {
 		return nil, nil
 	}
-	return transport.AppendVerdict(nil, answer.Verdict), nil
+	return transport.AppendVerdict(nil, &answer.Verdict), nil
 }
 
-func encodeRelay(holder, asker handoff.Boot, number uint64, rest time.Duration, h transport.Hit) []byte {
+func encodeRelay(holder, asker handoff.Boot, number uint64, rest time.Duration, h *transport.Hit) []byte {
 	b := make([]byte, 0, relayHeader+h.Rule.BinarySize())
 	b = binary.BigEndian.AppendUint64(b, uint64(holder))
 	b = binary.BigEndian.AppendUint64(b, uint64(asker))

@@ -10,9 +10,26 @@ import (
 	"github.com/shoal-dev/shoal/transport"
 )
 
+// decision is a verdict of one of the ways to decide here.
+func decision(decide func(*bucket.Verdict, *transport.Hit, int64) bool, h *transport.Hit, now int64) (v bucket.Verdict, ok bool) {
+	ok = decide(&v, h, now)
+	return v, ok
+}
+
+// here is decideHere of a single hit.
+func here(n *Node) func(*bucket.Verdict, *transport.Hit, int64) bool {
+	return func(v *bucket.Verdict, h *transport.Hit, now int64) bool { return n.decideHere(v, nil, h, now) }
+}
+
+// answered is what a node says to a hit of a peer.
+func answered(n *Node, h *transport.Hit, now int64) (a transport.Answer) {
+	answering{n}.Decide(h, now, &a)
+	return a
+}
+
 // hitAt is a hit for a key whose partition a node holds.
-func hitAt(n *Node, rule *bucket.Rule) transport.Hit {
-	return transport.Hit{Digest: n.store.Digest(rule, keyOf(n, rule)), Rule: rule, Tokens: 1}
+func hitAt(n *Node, rule *bucket.Rule) *transport.Hit {
+	return &transport.Hit{Digest: n.store.Digest(rule, keyOf(n, rule)), Rule: rule, Tokens: 1}
 }
 
 // A relayed hit is debited once under its number, however often it comes, and a peek
@@ -21,15 +38,16 @@ func TestRelayedHits(t *testing.T) {
 	nodes(t, 3, func(t *testing.T, _ *simnet.Net, ns []*Node) {
 		h := hitAt(ns[2], bucket.MustRule("api", "5/hour"))
 		via, holder := ns[0].view.Load().boot(ns[1].gossip.boot), ns[0].view.Load().boot(ns[2].gossip.boot)
-		relay := func(sent sentHit, h transport.Hit) (bucket.Verdict, outcome) {
+		relay := func(sent sentHit, h *transport.Hit) (bucket.Verdict, outcome) {
 			return ns[0].relay(via, sent, h, ns[0].now()+int64(time.Second))
 		}
-		peek := h
+		peeked := *h
+		peek := &peeked
 		peek.Peek = true
 		for _, c := range []struct {
 			what   string
 			number uint64
-			hit    transport.Hit
+			hit    *transport.Hit
 			left   int64
 		}{
 			{"a peek", 0, peek, 4},
@@ -82,7 +100,7 @@ func TestWhatBecomesOfARelayedHit(t *testing.T) {
 		if _, err := n.answerRelay(t.Context(), ns[1].parts.self, request); err == nil {
 			t.Error("a hit was debited by a malformed rule")
 		}
-		if v, ok := n.decide(h, n.now()); !ok || v.Remaining != 4 {
+		if v, ok := decision(n.decide, h, n.now()); !ok || v.Remaining != 4 {
 			t.Errorf("after hits that took nothing: %+v, %v", v, ok)
 		}
 	})

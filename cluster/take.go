@@ -32,26 +32,31 @@ var (
 // policy: that is no error, the decision is marked Degraded. The errors are ErrClosed, ErrNilRule, ErrBadCost, ErrConcurrent and the
 // context's own when it is done beforehand; a cancellation while Take waits is
 // not noticed. It is safe for concurrent use.
-func (n *Node) Take(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (bucket.Decision, error) {
-	return n.ask(ctx, rule, key, tokens, false)
+func (n *Node) Take(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (d bucket.Decision, err error) {
+	err = n.ask(ctx, &d, rule, key, tokens, false)
+	return d, err
 }
 
-func (n *Node) ask(ctx context.Context, rule *bucket.Rule, key string, tokens int64, peek bool) (bucket.Decision, error) {
+// ask writes its decision to d, which is zero before: copying it would take as long as
+// the rest.
+func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, key string, tokens int64, peek bool) error {
 	if err := n.check(ctx, rule, tokens); err != nil {
-		return bucket.Decision{}, err
+		return err
 	}
 	if _, concurrent := rule.Concurrent(); concurrent {
-		return bucket.Decision{}, ErrConcurrent
+		return ErrConcurrent
 	}
-	if rule.Mode() == bucket.Off {
-		return rule.Decision(bucket.Verdict{}), nil
+	var v bucket.Verdict
+	if rule.Mode() != bucket.Off {
+		now := n.now()
+		var hit transport.Hit
+		hit.Digest, hit.Rule, hit.Tokens, hit.Peek = n.store.Digest(rule, key), rule, tokens, peek
+		if !n.decide(&v, &hit, now) {
+			n.forward(&v, &hit, now, n.expiry(ctx, now))
+		}
 	}
-	now := n.now()
-	hit := transport.Hit{Digest: n.store.Digest(rule, key), Rule: rule, Tokens: tokens, Peek: peek}
-	if verdict, ok := n.decide(hit, now); ok {
-		return rule.Decision(verdict), nil
-	}
-	return rule.Decision(n.forward(hit, now, n.expiry(ctx, now))), nil
+	rule.Word(d, &v)
+	return nil
 }
 
 func (n *Node) check(ctx context.Context, rule *bucket.Rule, tokens int64) error {
@@ -93,7 +98,7 @@ const (
 // degrade decides a hit by its rule's failure policy, among that many members. If
 // nobody was silent but the token is moving, a share of the limit would come on top
 // of what its next holder is about to admit: then the policy LocalShare refuses.
-func (n *Node) degrade(h transport.Hit, moving bool, now int64, members int) bucket.Verdict {
+func (n *Node) degrade(h *transport.Hit, moving bool, now int64, members int) bucket.Verdict {
 	switch h.Rule.FailurePolicy() {
 	case bucket.Allow:
 		return bucket.Verdict{Allowed: true, Degraded: true, Remaining: h.Rule.Capacity()}

@@ -144,9 +144,9 @@ func TestAShortDeadlineThatSuffices(t *testing.T) {
 func TestFailurePolicies(t *testing.T) {
 	n := start(t, Config{})
 	const now, members = int64(time.Hour), 4
-	hit := func(limits string, tokens int64, opts ...bucket.RuleOption) transport.Hit {
+	hit := func(limits string, tokens int64, opts ...bucket.RuleOption) *transport.Hit {
 		r := bucket.MustRule("api", limits, opts...)
-		return transport.Hit{Rule: r, Digest: n.store.Digest(r, "alice"), Tokens: tokens}
+		return &transport.Hit{Rule: r, Digest: n.store.Digest(r, "alice"), Tokens: tokens}
 	}
 	allow := hit("5/minute; 9/hour", 1000, bucket.WithFailurePolicy(bucket.Allow))
 	deny := hit("1000/minute", 0, bucket.WithFailurePolicy(bucket.Deny))
@@ -170,7 +170,7 @@ func TestFailurePolicies(t *testing.T) {
 		t.Errorf("share, 6 s later: %+v", v)
 	}
 	// What was taken from shares is not taken from the limit itself.
-	if v := (answering{n}).Decide(share, now).Verdict; !v.Allowed || v.Degraded || v.Remaining != 39 {
+	if v := answered(n, share, now).Verdict; !v.Allowed || v.Degraded || v.Remaining != 39 {
 		t.Errorf("as the owner: %+v", v)
 	}
 	// Nobody's share is less than one token.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // Bits of an address that count by default. A customer is given at least a /64 of
@@ -146,10 +147,14 @@ func (a *Address) Key(r *http.Request) (string, error) {
 	if client.Is6() {
 		bits = a.v6
 	}
-	if bits == client.BitLen() {
-		return client.String(), nil
-	}
 	var text [len("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128")]byte
+	if bits == client.BitLen() {
+		key := client.AppendTo(text[:0])
+		if peer, ok := strings.CutPrefix(r.RemoteAddr, string(key)); ok && strings.HasPrefix(peer, ":") {
+			return r.RemoteAddr[:len(key)], nil // which costs no string of its own
+		}
+		return string(key), nil
+	}
 	return string(netip.PrefixFrom(client, bits).Masked().AppendTo(text[:0])), nil
 }
 

@@ -27,6 +27,12 @@ func BenchmarkMiddleware(b *testing.B) {
 	limited := func(key httpmw.KeyFunc, limits ...bucket.Limit) http.Handler {
 		return newLimit(b, newLocal(), newRule(b, limits...), key)(bare)
 	}
+	answering := func(l httpmw.Limiter, a httpmw.Answers) http.Handler {
+		rule := newRule(b, bucket.Limit{Count: 10, Per: time.Second})
+		return newLimit(b, l, rule, httpmw.ClientIP(), httpmw.Answer(a))(bare)
+	}
+	free := always(bucket.Decision{Allowed: true, Limit: bucket.Limit{Count: 10, Per: time.Second}, Remaining: 9, ResetAfter: time.Second})
+	all := httpmw.Answers{X: httpmw.XRateLimit(), Expose: true}
 	plenty := bucket.Limit{Count: math.MaxInt64, Per: time.Second}
 	proxied := httpmw.ClientIP(netip.MustParsePrefix("192.0.2.0/24"))
 	allocs := func(h http.Handler) float64 {
@@ -45,6 +51,10 @@ func BenchmarkMiddleware(b *testing.B) {
 		{"limited by address", limited(httpmw.ClientIP(), plenty)},
 		{"limited by forwarded address", limited(proxied, plenty)},
 		{"limited by header", limited(httpmw.Header("X-Api-Key"), plenty)},
+		{"limited by address, no headers", answering(newLocal(), httpmw.Answers{Draft: httpmw.NoDraft})},
+		{"limited by address, all headers", answering(newLocal(), all)},
+		{"the middleware alone, no headers", answering(free, httpmw.Answers{Draft: httpmw.NoDraft})},
+		{"the middleware alone, all headers", answering(free, all)},
 		{"three limits", limited(everybody, plenty, plenty, plenty)},
 		{"refused", limited(everybody, bucket.Limit{Count: 0, Per: time.Second})},
 		{"without a key", limited(httpmw.Header("X-Absent"), plenty)},
@@ -80,14 +90,26 @@ func request() *http.Request {
 	return r
 }
 
-// What a limit adds to a request: the values of two headers, and one string.
+// What a limit adds to a request, whatever headers it sets: one string with all of
+// their text, and one slice.
 func TestAllocations(t *testing.T) {
-	h := newLimit(t, newLocal(), newRule(t, bucket.Limit{Count: math.MaxInt64, Per: time.Second}), everybody)(silent())
-	w, r := sink{http.Header{}}, request()
-	if n := testing.AllocsPerRun(100, func() {
-		clear(w.header)
-		h.ServeHTTP(w, r)
-	}); n > 2 {
-		t.Errorf("%v allocations", n)
+	rule := newRule(t, bucket.Limit{Count: math.MaxInt64, Per: time.Second})
+	for _, c := range []struct {
+		name    string
+		answers httpmw.Answers
+		most    float64
+	}{
+		{"none", httpmw.Answers{Draft: httpmw.NoDraft}, 0},
+		{"the draft's", httpmw.Answers{}, 2},
+		{"all", httpmw.Answers{X: httpmw.XRateLimit(), Expose: true}, 2},
+	} {
+		h := newLimit(t, newLocal(), rule, httpmw.ClientIP(), httpmw.Answer(c.answers))(silent())
+		w, r := sink{http.Header{}}, request()
+		if n := testing.AllocsPerRun(100, func() {
+			clear(w.header)
+			h.ServeHTTP(w, r)
+		}); n > c.most {
+			t.Errorf("%s: %v allocations, more than %v", c.name, n, c.most)
+		}
 	}
 }

@@ -41,24 +41,25 @@ func draft6Fields() XFields {
 	return XFields{Limit: "RateLimit-Limit", Remaining: "RateLimit-Remaining", Reset: "RateLimit-Reset", Delta: true}
 }
 
-func (f *fields) draft6(h http.Header, d *bucket.Decision, later time.Duration) {
-	h.Set(fieldPolicy, withQuotas(h[fieldPolicy], f.policy))
-	draft6Fields().set(h, d, later)
+func (f *fields) draft6(v *values, text []byte, h http.Header, d *bucket.Decision, later time.Duration) []byte {
+	v.set(fieldPolicy, withQuotas(h[fieldPolicy], f.policy))
+	return f.own.set(v, text, h, d, later)
 }
 
-func (f *fields) draft7(h http.Header, d *bucket.Decision, later time.Duration) {
-	h.Set(fieldPolicy, withQuotas(h[fieldPolicy], f.policy))
+func (f *fields) draft7(v *values, text []byte, h http.Header, d *bucket.Decision, later time.Duration) []byte {
+	v.set(fieldPolicy, withQuotas(h[fieldPolicy], f.policy))
 	if _, rest, ok := strings.Cut(h.Get(fieldLimit), "remaining="); ok {
-		text, _, _ := strings.Cut(rest, ",")
-		if nearer(text, d) {
-			return
+		remaining, _, _ := strings.Cut(rest, ",")
+		if nearer(remaining, d) {
+			return text
 		}
 	}
-	value := "limit=" + count(d.Limit.Capacity()) + ", remaining=" + count(d.Remaining)
+	text = appendCount(append(text, "limit="...), d.Limit.Capacity())
+	text = appendCount(append(text, ", remaining="...), d.Remaining)
 	if whole, known := untilWhole(d); known {
-		value += ", reset=" + count(seconds(satAdd(whole, later)))
+		text = appendCount(append(text, ", reset="...), seconds(satAdd(whole, later)))
 	}
-	h.Set(fieldLimit, value)
+	return v.end(fieldLimit, text)
 }
 
 // withQuotas is the list of others with those of one more rule that aren't in it.
@@ -88,22 +89,32 @@ func XRateLimit() XFields {
 	return XFields{Limit: "X-RateLimit-Limit", Remaining: "X-RateLimit-Remaining", Reset: "X-RateLimit-Reset"}
 }
 
-// set sets the fields, unless they tell of a limit that is nearer to refusing.
-func (x XFields) set(h http.Header, d *bucket.Decision, later time.Duration) {
-	if nearer(h.Get(x.Remaining), d) {
-		return
+// canonical are the same names as http.Header has them.
+func (x XFields) canonical() XFields {
+	for _, name := range []*string{&x.Limit, &x.Remaining, &x.Reset} {
+		*name = http.CanonicalHeaderKey(*name)
 	}
-	setNamed(h, x.Limit, count(d.Limit.Capacity()))
-	setNamed(h, x.Remaining, count(d.Remaining))
+	return x
+}
+
+// set sets the fields, whose names are canonical, unless they tell of a limit that is
+// nearer to refusing.
+func (x *XFields) set(v *values, text []byte, h http.Header, d *bucket.Decision, later time.Duration) []byte {
+	if had := h[x.Remaining]; len(had) > 0 && nearer(had[0], d) {
+		return text
+	}
+	text = v.count(x.Limit, text, d.Limit.Capacity())
+	text = v.count(x.Remaining, text, d.Remaining)
 	whole, known := untilWhole(d)
-	switch {
-	case !known:
-		h.Del(x.Reset)
-	case x.Delta:
-		setNamed(h, x.Reset, count(seconds(satAdd(whole, later))))
-	default:
-		setNamed(h, x.Reset, count(unixSeconds(satAdd(whole, later))))
+	if !known {
+		delete(h, x.Reset)
+		return text
 	}
+	whole = satAdd(whole, later)
+	if x.Delta {
+		return v.count(x.Reset, text, seconds(whole))
+	}
+	return v.count(x.Reset, text, unixSeconds(whole))
 }
 
 // nearer says whether what is left of another limit, as a header says, is less than
@@ -134,11 +145,3 @@ func unixSeconds(d time.Duration) int64 {
 	}
 	return s
 }
-
-func setNamed(h http.Header, name, value string) {
-	if name != "" {
-		h.Set(name, value)
-	}
-}
-
-func count(n int64) string { return strconv.FormatInt(min(n, maxInteger), 10) }

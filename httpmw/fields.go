@@ -29,11 +29,12 @@ type fields struct {
 	policy  string         // value of RateLimit-Policy
 	limits  []bucket.Limit // the penalties last, and, for each of them,
 	names   []string       // its name as a structured-field string
-	exposed []string       // to scripts of other origins, or none
+	x, own  XFields        // the custom ones and Draft6's, with their names as http.Header has them
+	exposed string         // to scripts of other origins, if no other layer exposes any
 }
 
 func newFields(rule *bucket.Rule, a *Answers) *fields {
-	f := &fields{rule: rule, answers: a, limits: append(rule.Limits(), rule.Penalties()...)}
+	f := &fields{rule: rule, answers: a, x: a.X.canonical(), own: draft6Fields().canonical(), limits: append(rule.Limits(), rule.Penalties()...)}
 	for _, l := range f.limits {
 		f.names = append(f.names, quote(l.String()))
 	}
@@ -43,7 +44,7 @@ func newFields(rule *bucket.Rule, a *Answers) *fields {
 	}
 	f.policy = strings.Join(policies, ", ")
 	if a.Expose {
-		f.exposed = a.names()
+		f.exposed = strings.Join(a.names(), ", ")
 	}
 	return f
 }
@@ -78,41 +79,48 @@ func (f *fields) set(h http.Header, d *bucket.Decision) {
 	if known && more > 0 {
 		more = satAdd(more, later)
 	}
+	var v values
+	var space [textSize]byte
+	text := space[:0]
 	switch f.answers.Draft {
 	case Draft11:
-		f.draft11(h, d, more, known)
+		text = f.draft11(&v, text, h, d, more, known)
 	case Draft7:
-		f.draft7(h, d, later)
+		text = f.draft7(&v, text, h, d, later)
 	case Draft6:
-		f.draft6(h, d, later)
+		text = f.draft6(&v, text, h, d, later)
 	}
-	if f.answers.X != (XFields{}) {
-		f.answers.X.set(h, d, later)
+	if f.x != (XFields{}) {
+		text = f.x.set(&v, text, h, d, later)
 	}
 	if known && !d.Allowed {
-		setRetryAfter(h, more, f.answers.RetryDate)
+		text = retryAfter(&v, text, h, more, f.answers.RetryDate)
 	}
-	expose(h, f.exposed)
+	expose(&v, h, f.exposed)
+	v.writeTo(h, text)
 }
 
+// textSize is enough for the text of one answer, as a rule.
+const textSize = 160
+
 // draft11 sets the fields of draft-ietf-httpapi-ratelimit-headers-11.
-func (f *fields) draft11(h http.Header, d *bucket.Decision, more time.Duration, known bool) {
+func (f *fields) draft11(v *values, text []byte, h http.Header, d *bucket.Decision, more time.Duration, known bool) []byte {
 	name := f.name(d.Limit)
-	b := append(make([]byte, 0, 96), name...)
-	b = append(b, ";r="...)
-	b = strconv.AppendInt(b, min(d.Remaining, maxInteger), 10)
+	text = append(text, name...)
+	text = appendCount(append(text, ";r="...), d.Remaining)
 	if known {
-		b = append(b, ";t="...)
-		b = strconv.AppendInt(b, seconds(more), 10)
-	}
-	values := []string{f.policy, string(b)}
-	if others := h[fieldPolicy]; len(others) > 0 {
-		values[0] = withPolicies(others, f.policy)
+		text = strconv.AppendInt(append(text, ";t="...), seconds(more), 10)
 	}
 	if others := h[fieldLimit]; len(others) > 0 {
-		values[1] = withLimits(others, member{text: values[1], name: name, left: d.Remaining}, !d.Allowed)
+		ours := member{text: string(text), name: name, left: d.Remaining}
+		text = append(text[:0], withLimits(others, ours, !d.Allowed)...)
 	}
-	h[fieldPolicy], h[fieldLimit] = values[:1:1], values[1:]
+	policy := f.policy
+	if others := h[fieldPolicy]; len(others) > 0 {
+		policy = withPolicies(others, policy)
+	}
+	v.set(fieldPolicy, policy)
+	return v.end(fieldLimit, text)
 }
 
 // untilMore is when the client can have more than it has now: the request that

@@ -66,9 +66,9 @@ func newRule(t tester, limits ...bucket.Limit) *bucket.Rule {
 	return rule
 }
 
-func newLimit(t tester, l httpmw.Limiter, rule *bucket.Rule, key httpmw.KeyFunc) func(http.Handler) http.Handler {
+func newLimit(t tester, l httpmw.Limiter, rule *bucket.Rule, key httpmw.KeyFunc, opts ...httpmw.Option) func(http.Handler) http.Handler {
 	t.Helper()
-	limit, err := httpmw.New(l, rule, key)
+	limit, err := httpmw.New(l, rule, key, opts...)
 	if err != nil {
 		t.Fatalf("New: %v", err)
 	}

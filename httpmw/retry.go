@@ -10,17 +10,16 @@ import (
 	"time"
 )
 
-// setRetryAfter sets Retry-After (RFC 9110, 10.2.3) to so long from now, rounded up,
+// retryAfter sets Retry-After (RFC 9110, 10.2.3) to so long from now, rounded up,
 // in seconds or as a date. A later time that is there already stays.
-func setRetryAfter(h http.Header, more time.Duration, date bool) {
+func retryAfter(v *values, text []byte, h http.Header, more time.Duration, date bool) []byte {
 	if had := h[fieldRetryAfter]; len(had) > 0 && later(had[0], more) {
-		return
+		return text
 	}
-	value := strconv.FormatInt(seconds(more), 10)
 	if date {
-		value = time.Unix(unixSeconds(more), 0).UTC().Format(http.TimeFormat)
+		return v.end(fieldRetryAfter, time.Unix(unixSeconds(more), 0).UTC().AppendFormat(text, http.TimeFormat))
 	}
-	h[fieldRetryAfter] = []string{value}
+	return v.end(fieldRetryAfter, strconv.AppendInt(text, seconds(more), 10))
 }
 
 // later says whether a Retry-After is later than after d. What can't be read isn't.
@@ -34,30 +33,33 @@ func later(value string, d time.Duration) bool {
 
 const fieldExpose = "Access-Control-Expose-Headers"
 
-// expose adds names to those that a script from another origin may read.
-func expose(h http.Header, names []string) {
-	if len(names) == 0 {
+// expose adds the names of a list to those that a script from another origin may read.
+func expose(v *values, h http.Header, names string) {
+	others := h[fieldExpose]
+	switch {
+	case names == "" || len(others) == 1 && others[0] == names:
+		return
+	case len(others) == 0:
+		v.set(fieldExpose, names)
 		return
 	}
-	listed := strings.Join(h[fieldExpose], ", ")
-	has := func(name string) bool {
-		for n := range strings.SplitSeq(listed, ",") {
-			if n = strings.TrimSpace(n); n == "*" || strings.EqualFold(n, name) {
-				return true
-			}
-		}
-		return false
-	}
-	for _, name := range names {
-		switch {
-		case has(name):
-		case listed == "":
-			listed = name
-		default:
+	listed := strings.Join(others, ", ")
+	for name := range strings.SplitSeq(names, ", ") {
+		if !lists(listed, name) {
 			listed += ", " + name
 		}
 	}
-	h.Set(fieldExpose, listed)
+	v.set(fieldExpose, listed)
+}
+
+// lists says whether a list has a name in it, or all names.
+func lists(list, name string) bool {
+	for n := range strings.SplitSeq(list, ",") {
+		if n = strings.TrimSpace(n); n == "*" || strings.EqualFold(n, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // names lists the fields that these answers may have.

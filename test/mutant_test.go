@@ -24,11 +24,11 @@ type mutant struct {
 
 var mistakes = []mutant{
 	{"drop the de-duplication", "TestStreamsBreakUnderLoad", "transport/memory.go", []string{
-		"case last < number:", "case last <= number:",
+		"				return e, decided\n", "				return nil, unheard\n",
 	}},
 	{"look whether the token is here outside the shard's lock", "TestAReleaseAmongWriters", "bucket/store.go", []string{
-		"	sh := s.shard(h.digest)\n	sh.mu.Lock()\n	defer sh.mu.Unlock()\n	if held != nil && held.Load() == 0 {\n		return false\n	}\n",
-		"	if held != nil && held.Load() == 0 {\n		return false\n	}\n	time.Sleep(time.Millisecond)\n	sh := s.shard(h.digest)\n	sh.mu.Lock()\n	defer sh.mu.Unlock()\n",
+		"	sh := s.shard(h.digest)\n	sh.mu.Lock()\n	if held != nil && held.Load() == 0 {\n		sh.mu.Unlock()\n		return false\n	}\n",
+		"	if held != nil && held.Load() == 0 {\n		return false\n	}\n	time.Sleep(time.Millisecond)\n	sh := s.shard(h.digest)\n	sh.mu.Lock()\n",
 		"	\"sync/atomic\"\n", "	\"sync/atomic\"\n	\"time\"\n",
 	}},
 	{"evict a live bucket", "TestAFloodOfNewKeys", "bucket/sweep.go", []string{
@@ -60,7 +60,7 @@ var mistakes = []mutant{
 		"		n.parts.owe(p)\n", "",
 	}},
 	{"let the standby decide although it reaches the holder", "TestOneLinkIsCut", "cluster/orphan.go", []string{
-		"if holder == 0 || v.reach(holder).alive() || n.stoodStill(now) {", "if holder == 0 || n.stoodStill(now) {",
+		"if holder == 0 || view.reach(holder).alive() || n.stoodStill(now) {", "if holder == 0 || n.stoodStill(now) {",
 	}},
 	{"don't merge what a second holder has counted", "TestASplitHeals", "cluster/exchange.go", []string{
 		"if len(m.copied) > 0 {", "if len(m.copied) > 0 && !n.parts.holds(m.partition) {",

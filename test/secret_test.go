@@ -84,7 +84,8 @@ func TestStrangersAreNotAnswered(t *testing.T) {
 				TLS:     always(config),
 				Log:     slog.New(slog.NewTextHandler(log, nil)),
 			})
-			if v, err := p.Ask(transport.Hit{Digest: digest, Rule: rule, Tokens: 1}, int64(5*time.Second)); err == nil {
+			var v transport.Answer
+			if err := p.Ask(&transport.Hit{Digest: digest, Rule: rule, Tokens: 1}, int64(5*time.Second), &v); err == nil {
 				t.Errorf("%s: answered %+v", name, v)
 			}
 			p.Close()

@@ -120,8 +120,9 @@ func (f *fleet) isStrange(who string, victim *replica, c *tls.Config) {
 	})
 	defer p.Close()
 	digest := bucket.DigestKey{}.Digest(rule, victim.keyOf(rule, 0))
-	if v, err := p.Ask(transport.Hit{Digest: digest, Rule: rule, Tokens: 1}, int64(5*time.Second)); err == nil {
-		f.Errorf("%s: answered %+v", who, v)
+	hit, answer := transport.Hit{Digest: digest, Rule: rule, Tokens: 1}, transport.Answer{}
+	if err := p.Ask(&hit, int64(5*time.Second), &answer); err == nil {
+		f.Errorf("%s: answered %+v", who, answer)
 	}
 	if _, err := p.Call(f.Context(), 1, nil); !errors.Is(err, transport.ErrUnavailable) {
 		f.Errorf("%s: called: %v", who, err)

@@ -33,11 +33,11 @@ func newRecorder(w *world) *recorder {
 
 func (r *recorder) Now() int64 { return r.w.now() + int64(time.Hour) }
 
-func (r *recorder) Decide(h transport.Hit, now int64) transport.Answer {
+func (r *recorder) Decide(h *transport.Hit, now int64, a *transport.Answer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.log = append(r.log, decided{h, now})
-	return transport.Answer{Verdict: r.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)}
+	r.log = append(r.log, decided{*h, now})
+	a.Verdict = r.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)
 }
 
 // rules makes n rules of one to eight limits.
@@ -85,7 +85,7 @@ func TestVerdictsAreThoseOfAStoreHere(t *testing.T) {
 						Rule:   rule,
 						Tokens: rng.Int64N(6) - 1,
 					}
-					a, err := peer.Ask(h, w.now()+int64(time.Second))
+					a, err := ask(peer, h, w.now()+int64(time.Second))
 					if err != nil {
 						w.Errorf("%v: %v", h, err)
 					}
@@ -138,7 +138,7 @@ func TestQueueIsSentInOrder(t *testing.T) {
 				h.Rule = rules[i%len(rules)]
 			}
 			wg.Go(func() {
-				if _, err := peer.Ask(h, w.now()+int64(time.Second)); err != nil {
+				if _, err := ask(peer, h, w.now()+int64(time.Second)); err != nil {
 					w.Errorf("hit %d: %v", i, err)
 				}
 			})

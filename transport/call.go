@@ -16,30 +16,72 @@ type call struct {
 	number uint64 // 0 until it is put in a frame
 	rule   uint16 // place in the frame, set while it is put together
 
+	// Equals share an entry: next is the one behind this, and the first of them knows
+	// the last, how many others there are, and as its own the earliest of their times.
+	next, last *call
+	others     int
+
 	ended  atomic.Bool
 	answer Answer
 	err    error
 	done   chan struct{} // of capacity 1: waking a caller never blocks
 }
 
-// end gives the call its result, unless it has one.
-func (c *call) end(a Answer, err error) {
+// fail ends the call without an answer, unless it has ended.
+func (c *call) fail(err error) {
 	if c.ended.CompareAndSwap(false, true) {
-		c.answer, c.err = a, err
+		c.err = err
 		c.done <- struct{}{}
 	}
+}
+
+// end gives the call the answer that the reply is at, unless it has ended.
+func (c *call) end(r *reply) {
+	if c.ended.CompareAndSwap(false, true) {
+		c.err = readAnswer(&c.answer, r.record, &c.hit)
+		c.done <- struct{}{}
+	}
+}
+
+// endRun is end for the i-th of equal calls.
+func (c *call) endRun(r *reply, i int) {
+	if !r.isRun {
+		c.end(r)
+	} else if c.ended.CompareAndSwap(false, true) {
+		r.run.At(&c.answer.Verdict, c.hit.Rule, i)
+		c.done <- struct{}{}
+	}
+}
+
+// failAll is fail for a call and all that share its entry.
+func (c *call) failAll(err error) {
+	for ; c != nil; c = c.next { // which stays: a call that failed isn't used again
+		c.fail(err)
+	}
+}
+
+// alive reports whether somebody still waits for the call or one that shares its
+// entry.
+func (c *call) alive() bool {
+	for ; c != nil; c = c.next {
+		if !c.ended.Load() {
+			return true
+		}
+	}
+	return false
 }
 
 // callPool recycles calls. It belongs to a peer, not to the package, as
 // channels must not move between a program's synctest bubbles.
 type callPool struct{ pool sync.Pool }
 
-func (p *callPool) get(h Hit, expire int64) *call {
+func (p *callPool) get(h *Hit, expire int64) *call {
 	c, ok := p.pool.Get().(*call)
 	if !ok {
 		c = &call{done: make(chan struct{}, 1)}
 	}
-	c.hit, c.expire, c.number, c.err = h, expire, 0, nil
+	c.hit, c.expire, c.number, c.answer, c.err = *h, expire, 0, Answer{}, nil
+	c.next, c.last, c.others = nil, c, 0
 	c.ended.Store(false)
 	return c
 }
@@ -49,7 +91,7 @@ func (p *callPool) get(h Hit, expire int64) *call {
 // call's next use: such a call is left to the garbage collector.
 func (p *callPool) put(c *call) {
 	if c.err == nil {
-		c.hit.Rule = nil
+		c.hit.Rule, c.next, c.last = nil, nil, nil
 		p.pool.Put(c)
 	}
 }

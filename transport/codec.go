@@ -2,6 +2,7 @@ package transport
 
 import (
 	"fmt"
+	"sync"
 
 	"google.golang.org/grpc/mem"
 )
@@ -13,30 +14,69 @@ type frame struct {
 	in  mem.Buffer // received; free it after the last read
 }
 
-// newFrame takes size bytes from the pool. They hold whatever was in them.
-func newFrame(size int) *frame {
-	return &frame{out: mem.DefaultBufferPool().Get(size)}
+const (
+	// leastBuffer is the size of the smallest buffers in a pool; gRPC returns none of
+	// less than a KiB. Each tier has four times as many bytes, up to 256 KiB.
+	leastBuffer = 4 << 10
+	tiers       = 4
+)
+
+// pool recycles buffers for frames. gRPC's own clears them, from 32 KiB on with a
+// megabyte each, as it can't know that they are written from end to end.
+type pool struct{ tiers [tiers]sync.Pool }
+
+// Get returns a buffer of that length, with whatever was in it.
+func (p *pool) Get(length int) *[]byte {
+	for i, size := 0, leastBuffer; i < tiers; i, size = i+1, 4*size {
+		if length > size {
+			continue
+		}
+		if b, ok := p.tiers[i].Get().(*[]byte); ok {
+			*b = (*b)[:length]
+			return b
+		}
+		b := make([]byte, length, size)
+		return &b
+	}
+	b := make([]byte, length)
+	return &b
+}
+
+// Put takes back a buffer.
+func (p *pool) Put(b *[]byte) {
+	for i, size := 0, leastBuffer; i < tiers; i, size = i+1, 4*size {
+		if cap(*b) == size {
+			p.tiers[i].Put(b)
+			return
+		}
+	}
+}
+
+// plainFrame is of the heap.
+func plainFrame(size int) *frame {
+	b := make([]byte, size)
+	return &frame{out: &b}
 }
 
 // rawCodec passes frames through as they are. Their bytes are a protobuf
 // message already, so the content type may say proto.
-type rawCodec struct{}
+type rawCodec struct{ pool *pool }
 
 func (rawCodec) Name() string { return "proto" }
 
-func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
+func (c rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 	f, ok := v.(*frame)
 	if !ok {
 		return nil, fmt.Errorf("transport: can't marshal a %T", v)
 	}
-	return mem.BufferSlice{mem.NewBuffer(f.out, mem.DefaultBufferPool())}, nil
+	return mem.BufferSlice{mem.NewBuffer(f.out, c.pool)}, nil
 }
 
-func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
+func (c rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	f, ok := v.(*frame)
 	if !ok {
 		return fmt.Errorf("transport: can't unmarshal a %T", v)
 	}
-	f.in = data.MaterializeToBuffer(mem.DefaultBufferPool())
+	f.in = data.MaterializeToBuffer(c.pool)
 	return nil
 }

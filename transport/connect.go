@@ -113,7 +113,7 @@ func (p *Peer) open(idle time.Duration, size int) (*grpc.ClientConn, error) {
 		grpc.WithStaticStreamWindowSize(window),
 		grpc.WithStaticConnWindowSize(window),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallRecvMsgSize(size)),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{&p.buffers}), grpc.MaxCallRecvMsgSize(size)),
 	)
 }
 
@@ -140,9 +140,9 @@ func greeted(stream grpc.ClientStream, peer uint64) (boot string, err error) {
 // receive ends the calls of each frame as its reply comes, until the stream
 // breaks or the peer breaks the rules.
 func (p *Peer) receive(stream grpc.ClientStream) error {
+	f := new(frame)
 	for {
-		var f frame
-		if err := stream.RecvMsg(&f); err != nil {
+		if err := stream.RecvMsg(f); err != nil {
 			return err
 		}
 		freed, err := p.received(f.in.ReadOnlyData())
@@ -171,7 +171,7 @@ func (p *Peer) received(b []byte) (freed int, err error) {
 
 // answered ends the calls of the oldest frame in flight by the reply b.
 func (p *Peer) answered(b []byte) error {
-	var r reply
+	r := &p.reply
 	if err := r.parse(b); err != nil {
 		return err
 	}
@@ -182,9 +182,9 @@ func (p *Peer) answered(b []byte) error {
 		return malformed("a reply to nothing")
 	}
 	sent := p.flights[0]
-	if r.first != sent.first || r.count != len(sent.calls) {
+	if err := r.check(sent); err != nil {
 		p.mu.Unlock()
-		return malformed("a reply to %d hits from %d, where %d from %d were asked", r.count, r.first, len(sent.calls), sent.first)
+		return err
 	}
 	n := copy(p.flights, p.flights[1:])
 	p.flights[n] = nil
@@ -193,8 +193,16 @@ func (p *Peer) answered(b []byte) error {
 	p.hear(now)
 	p.mu.Unlock()
 
-	for i, c := range sent.calls {
-		c.end(r.answer(i, &c.hit))
+	for _, c := range sent.calls {
+		if r.next(&c.hit); c.others == 0 {
+			c.end(r)
+			continue
+		}
+		for i := 0; c != nil; i++ {
+			next := c.next // before it is somebody else's
+			c.endRun(r, i)
+			c = next
+		}
 	}
 	p.mu.Lock()
 	p.recycle(sent)

@@ -247,7 +247,7 @@ type slow struct {
 	took time.Duration
 }
 
-func (s *slow) Decide(h transport.Hit, now int64) transport.Answer {
+func (s *slow) Decide(h *transport.Hit, now int64, a *transport.Answer) {
 	time.Sleep(s.took)
-	return s.echo.Decide(h, now)
+	s.echo.Decide(h, now, a)
 }

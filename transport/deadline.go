@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -86,21 +85,23 @@ func (p *Peer) expireDue(now int64) {
 			p.rearm(b.earliest)
 		}
 	}
-	p.rearm(expireCalls(p.queue, now))
-	p.queue = slices.DeleteFunc(p.queue, func(c *call) bool { return c.ended.Load() })
+	p.rearm(expireCalls(p.queue.heads, now))
+	p.queue.prune()
 }
 
 // expireCalls ends the calls that are due and returns the earliest deadline of
 // the others.
 func expireCalls(calls []*call, now int64) (earliest int64) {
 	earliest = math.MaxInt64
-	for _, c := range calls {
-		switch {
-		case c.ended.Load():
-		case c.expire <= now+grain:
-			c.end(Answer{}, ErrDeadline)
-		default:
-			earliest = min(earliest, c.expire)
+	for _, first := range calls {
+		for c := first; c != nil; c = c.next {
+			switch {
+			case c.ended.Load():
+			case c.expire <= now+grain:
+				c.fail(ErrDeadline)
+			default:
+				earliest = min(earliest, c.expire)
+			}
 		}
 	}
 	return earliest

@@ -63,7 +63,7 @@ func stoppable(t *testing.T, changes ...func(*PeerConfig)) (p *Peer, stop func()
 		s.Close()
 		time.Sleep(time.Minute)
 	})
-	if _, err := p.Ask(hit(0), int64(time.Second)); err != nil {
+	if _, err := ask(p, hit(0), int64(time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	return p, func() { close(stopping) }
@@ -150,7 +150,7 @@ func TestWriteQuotaOfGRPC(t *testing.T) {
 				p.mu.Unlock()
 				stop()
 				send := func(size int) {
-					f := newFrame(size)
+					f := plainFrame(size)
 					clear(*f.out)
 					_ = stream.SendMsg(f)
 				}

@@ -23,6 +23,7 @@ const (
 
 	flagOrphan = 1 << 0 // in a hit's record
 	flagPeek   = 1 << 1
+	flagFields = 1 << 2 // there are fields of the hit behind the records
 
 	envelopeBytes = 5 // protobuf's tag and a length of four bytes
 	requestHeader = 24
@@ -68,35 +69,63 @@ func kindOf(b []byte) byte {
 
 // batch is the calls that leave together in one frame.
 type batch struct {
-	calls    []*call
+	calls    []*call        // one of each entry, the first
+	hits     int            // that there are, with their equals
+	fields   []byte         // of the entries that have any
+	room     int            // what the reply may take at most
 	rules    []*bucket.Rule // the different ones among them
 	bytes    int            // of the frame
 	budget   int            // that bytes may not exceed
 	earliest int64          // deadline among the calls
-	first    uint64         // number of calls[0]; the others count on from it
+	first    uint64         // number of calls[0]; the others count on from it, equals and all
 	sent     int64          // when it was sent last
 	tried    bool           // it was sent
 	to       string         // the boot to which it was
 }
 
-// add appends a call if the frame has room for it and its rule.
+// add appends an entry if the frame has room for it and its rule, and the reply for
+// the answer.
 func (b *batch) add(c *call) bool {
-	size := hitBytes
+	size, room := hitBytes, verdictBytes
 	place, known := b.place(c.hit.Rule)
 	if !known {
 		size += ruleHeader + c.hit.Rule.BinarySize()
 	}
-	if len(b.calls) == maxFrameHits || place == maxFrameRules || b.bytes+size > b.budget {
+	if c.others > 0 {
+		size += fieldsHeader + fieldHeader + countBytes
+		room += runRoom(c.hit.Rule)
+	}
+	if len(b.calls) == maxFrameHits || place == maxFrameRules || b.bytes+size > b.budget || b.room+room > maxReply {
 		return false
 	}
 	if !known {
 		b.rules = append(b.rules, c.hit.Rule)
 	}
-	c.rule, c.number = uint16(place), b.first+uint64(len(b.calls))
+	c.rule = uint16(place)
 	b.calls = append(b.calls, c)
+	if c.others == 0 {
+		c.number = b.first + uint64(b.hits)
+		b.hits++
+	} else {
+		b.addEquals(c)
+	}
 	b.bytes += size
+	b.room += room
 	b.earliest = min(b.earliest, c.expire)
 	return true
+}
+
+// addEquals numbers an entry's calls, and has the frame say how many they are.
+func (b *batch) addEquals(c *call) {
+	var start int
+	b.fields, start = beginFields(b.fields)
+	b.fields = appendField(b.fields, fieldCount, countBytes)
+	b.fields = binary.BigEndian.AppendUint32(b.fields, uint32(1+c.others))
+	endFields(b.fields, start)
+	for ; c != nil; c = c.next {
+		c.number = b.first + uint64(b.hits)
+		b.hits++
+	}
 }
 
 // place finds a rule's place in the frame, or the next free one. It looks at the
@@ -117,7 +146,7 @@ func (b *batch) reset(budget int, first uint64) {
 	clear(b.calls)
 	clear(b.rules)
 	*b = batch{
-		calls: b.calls[:0], rules: b.rules[:0],
+		calls: b.calls[:0], rules: b.rules[:0], fields: b.fields[:0], room: replySize(0),
 		bytes: envelopeBytes + requestHeader, budget: budget, earliest: math.MaxInt64,
 		first: first,
 	}
@@ -125,7 +154,7 @@ func (b *batch) reset(budget int, first uint64) {
 
 // alive reports whether somebody still waits for one of the calls.
 func (b *batch) alive() bool {
-	return slices.ContainsFunc(b.calls, func(c *call) bool { return !c.ended.Load() })
+	return slices.ContainsFunc(b.calls, (*call).alive)
 }
 
 // encode writes the frame into buf, which has b.bytes bytes. now is the time at
@@ -157,9 +186,13 @@ func (b *batch) encode(buf []byte, now int64) {
 		if c.hit.Peek {
 			flags |= flagPeek
 		}
+		if c.others > 0 {
+			flags |= flagFields
+		}
 		binary.BigEndian.PutUint16(f[30:], flags)
 		f = f[hitBytes:]
 	}
+	copy(f, b.fields)
 	seal(buf)
 }
 
@@ -176,6 +209,8 @@ type request struct {
 	stride int
 	rules  []*bucket.Rule
 	hits   []byte
+	tail   []byte // the fields of the hits to come
+	room   int    // what the reply may take at most
 }
 
 // parse reads the frame and checks everything in it that could be wrong. Rules are looked
@@ -213,16 +248,49 @@ func (r *request) parse(b []byte, rules *ruleCache) error {
 		r.rules = append(r.rules, rule)
 		f = f[end:]
 	}
-	if len(f) != r.count*r.stride {
+	if len(f) < r.count*r.stride {
 		return malformed("%d bytes for %d hits of %d", len(f), r.count, r.stride)
 	}
-	r.hits = f
+	r.hits, r.tail = f[:r.count*r.stride], f[r.count*r.stride:]
+	return r.check()
+}
+
+// check looks at what the hits refer to.
+func (r *request) check() error {
+	r.room = replySize(r.count)
+	tail := r.tail
 	for i := range r.count {
-		if rule := r.rule(i); rule >= places {
-			return malformed("rule %d of %d", rule, places)
+		if rule := r.rule(i); rule >= len(r.rules) {
+			return malformed("rule %d of %d", rule, len(r.rules))
 		}
+		if r.flags(i)&flagFields == 0 {
+			continue
+		}
+		f, rest, err := cutFields(tail)
+		if err != nil {
+			return err
+		}
+		tail = rest
+		count, ok := f.get(fieldCount)
+		if !ok {
+			continue
+		}
+		if len(count) != countBytes || binary.BigEndian.Uint32(count) == 0 || binary.BigEndian.Uint32(count) > math.MaxInt32 {
+			return malformed("a hit that counts %x", count)
+		}
+		r.room += runRoom(r.rules[r.rule(i)])
+	}
+	if len(tail) > 0 {
+		return malformed("%d bytes behind %d hits of %d", len(tail), r.count, r.stride)
+	}
+	if r.room > maxReply {
+		return malformed("an answer of up to %d bytes", r.room)
 	}
 	return nil
+}
+
+func (r *request) flags(i int) uint16 {
+	return binary.BigEndian.Uint16(r.hits[i*r.stride+30:])
 }
 
 // rule is the place of the i-th hit's rule.
@@ -230,16 +298,25 @@ func (r *request) rule(i int) int {
 	return int(binary.BigEndian.Uint16(r.hits[i*r.stride+28:]))
 }
 
-// hit reads the i-th hit and the time that its caller had left when it was sent.
-func (r *request) hit(i int) (h Hit, left time.Duration) {
+// hit reads the i-th hit to h, the one after the last that it was called for, and
+// returns the time that its caller had left when it was sent.
+func (r *request) hit(h *Hit, i int) (left time.Duration) {
 	f := r.hits[i*r.stride:]
 	flags := binary.BigEndian.Uint16(f[30:])
-	h = Hit{
+	*h = Hit{
 		Digest: bucket.Digest{Hi: binary.BigEndian.Uint64(f[0:]), Lo: binary.BigEndian.Uint64(f[8:])},
 		Rule:   r.rules[r.rule(i)],
 		Tokens: int64(binary.BigEndian.Uint64(f[16:])),
 		Orphan: flags&flagOrphan != 0,
 		Peek:   flags&flagPeek != 0,
+		Count:  1,
 	}
-	return h, time.Duration(binary.BigEndian.Uint32(f[24:])) * time.Microsecond
+	if flags&flagFields != 0 {
+		var own fields
+		own, r.tail, _ = cutFields(r.tail) // it was checked
+		if count, ok := own.get(fieldCount); ok {
+			h.Count = int(binary.BigEndian.Uint32(count))
+		}
+	}
+	return time.Duration(binary.BigEndian.Uint32(f[24:])) * time.Microsecond
 }

@@ -45,10 +45,16 @@ func parsed(t testing.TB, frame []byte) (r request, hits []Hit, left []time.Dura
 		t.Fatal(err)
 	}
 	for i := range r.count {
-		h, l := r.hit(i)
+		h, l := read(&r, i)
 		hits, left = append(hits, h), append(left, l)
 	}
 	return r, hits, left
+}
+
+// read is the i-th hit of a request, and the time left to it.
+func read(r *request, i int) (h Hit, left time.Duration) {
+	left = r.hit(&h, i)
+	return h, left
 }
 
 func wire(r *bucket.Rule) string {
@@ -143,7 +149,7 @@ func TestRequestRoundTrip(t *testing.T) {
 		}
 		for i, c := range calls {
 			want := c.hit
-			want.Rule = hits[i].Rule
+			want.Rule, want.Count = hits[i].Rule, 1
 			if hits[i] != want || wire(hits[i].Rule) != wire(c.hit.Rule) {
 				t.Fatalf("hit %d is %+v, want %+v", i, hits[i], c.hit)
 			}
@@ -247,7 +253,7 @@ func hostileRequests(t testing.TB) map[string][2]string {
 	add("version 2", "version 2", change(good, 0, 2))
 	add("a reply", "kind 2", change(good, 1, kindReply))
 	add("no hits", "0 hits", change(good, 2, 0, 0))
-	add("a hit less", "bytes for 1 hits", change(good, 2, 0, 1))
+	add("a hit less", "32 bytes behind 1 hits", change(good, 2, 0, 1))
 	add("a hit more", "bytes for 3 hits", change(good, 2, 0, 3))
 	add("too many hits", "65535 hits", change(good, 2, 0xff, 0xff))
 	add("records of 0", "hits of 0 bytes", change(good, 20, 0, 0))
@@ -256,7 +262,7 @@ func hostileRequests(t testing.TB) map[string][2]string {
 	add("no hits at all", "0 hits", sealed(change(change(good[:envelopeBytes+requestHeader], 2, 0, 0), 22, 0, 0)[envelopeBytes:]...))
 	add("one hit too many", "1025 hits", sealed(slices.Concat(change(good, 2, 4, 1)[envelopeBytes:][:firstHit], make([]byte, 1025*hitBytes))...))
 	add("65 rules", "65 rules", change(good, 22, 0, 65))
-	add("no rule", "bytes for 2 hits", change(good, 22, 0, 0))
+	add("no rule", "rule 0 of 0", change(good, 22, 0, 0))
 	add("two rules", "rule", change(good, 22, 0, 2))
 	add("end before the rules", "beyond the end", sealed(inner[:requestHeader]...))
 	add("end in the length of a rule", "beyond the end", sealed(inner[:requestHeader+1]...))
@@ -277,7 +283,7 @@ func hostileRequests(t testing.TB) map[string][2]string {
 
 func TestHostileRequests(t *testing.T) {
 	for name, f := range hostileRequests(t) {
-		s := session{handler: &scribe{now: 1 << 40}, memory: new(memory)}
+		s := session{decider: decider{handler: &scribe{now: 1 << 40}}, memory: new(memory), buffers: new(pool)}
 		out, err := s.answer([]byte(f[0]))
 		if out != nil || !errors.Is(err, errMalformed) || !strings.Contains(err.Error(), f[1]) {
 			t.Errorf("%s: error %v, want one with %q", name, err, f[1])
@@ -300,7 +306,7 @@ func TestLaterVersionOfRequest(t *testing.T) {
 	for i := range calls {
 		inner = append(inner, old[envelopeBytes+records+i*hitBytes:][:hitBytes]...)
 		inner[len(inner)-2] |= 0xff // flags of later versions
-		inner[len(inner)-1] |= 0xff &^ (flagOrphan | flagPeek)
+		inner[len(inner)-1] |= 0xff &^ (flagOrphan | flagPeek | flagFields)
 		inner = binary.BigEndian.AppendUint64(inner, rng.Uint64())
 	}
 	_, got, _ := parsed(t, sealed(inner...))
@@ -337,7 +343,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		var calls []*call
 		for i := range r.count {
-			h, left := r.hit(i)
+			h, left := read(&r, i)
 			calls = append(calls, &call{hit: h, expire: r.sent + int64(left)})
 		}
 		again, hits, left := parsed(t, encoded(t, r.sent, r.first, calls...))
@@ -346,7 +352,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		for i, c := range calls {
 			want := c.hit
-			want.Rule = hits[i].Rule
+			want.Rule, want.Count = hits[i].Rule, 1
 			if hits[i] != want || wire(hits[i].Rule) != wire(c.hit.Rule) || int64(left[i]) != c.expire-r.sent {
 				t.Fatalf("hit %d, %+v, became %+v", i, c, hits[i])
 			}
@@ -370,8 +376,9 @@ func TestEncodingDoesNotAllocate(t *testing.T) {
 		if err := r.parse(buf[:b.bytes], &rules); err != nil {
 			t.Fatal(err)
 		}
+		var h Hit
 		for i := range r.count {
-			if h, _ := r.hit(i); h.Rule == nil {
+			if r.hit(&h, i); h.Rule == nil {
 				t.Fatal("no rule")
 			}
 		}
@@ -386,7 +393,7 @@ func TestEncodingDoesNotAllocate(t *testing.T) {
 func TestAnsweringAllocatesByTheFrame(t *testing.T) {
 	rng := rand.New(rand.NewPCG(13, 0))
 	for _, n := range []int{1, 64, 1024} {
-		s := session{handler: mute{}, memory: new(memory)}
+		s := session{decider: decider{handler: mute{}}, memory: new(memory), buffers: new(pool)}
 		frame := encoded(t, 0, 0, randomCalls(rng, n, int64(time.Second), randomRules(rng, 4))...)
 		first := uint64(1)
 		answer := func() {
@@ -408,9 +415,9 @@ func TestAnsweringAllocatesByTheFrame(t *testing.T) {
 // mute allows everything, and answers no call.
 type mute struct{}
 
-func (mute) Now() int64               { return 0 }
-func (mute) Sight() Sight             { return Sight{} }
-func (mute) Decide(Hit, int64) Answer { return Answer{Verdict: bucket.Verdict{Allowed: true}} }
+func (mute) Now() int64                        { return 0 }
+func (mute) Sight() Sight                      { return Sight{} }
+func (mute) Decide(_ *Hit, _ int64, a *Answer) { a.Verdict.Allowed = true }
 func (mute) Call(context.Context, uint64, uint8, []byte) ([]byte, error) {
 	return nil, errors.New("no calls")
 }

@@ -17,7 +17,7 @@ const (
 
 // heartbeat is the asker's question for a sign of life at the time now.
 func heartbeat(now int64) *frame {
-	out := newFrame(heartbeatBytes)
+	out := plainFrame(heartbeatBytes)
 	f := (*out.out)[envelopeBytes:]
 	f[0], f[1] = version, kindHeartbeat
 	binary.BigEndian.PutUint16(f[2:], 0)
@@ -37,7 +37,7 @@ func parseHeartbeat(b []byte) (sent int64, err error) {
 
 // sighting is the answer to a heartbeat.
 func sighting(s Sight) *frame {
-	out := newFrame(sightBytes)
+	out := plainFrame(sightBytes)
 	f := (*out.out)[envelopeBytes:]
 	f[0], f[1] = version, kindSight
 	binary.BigEndian.PutUint16(f[2:], 0)
@@ -80,7 +80,7 @@ func (p *Peer) Sight() (s Sight, heard int64) {
 
 // nextBeat is when a heartbeat should go. p.mu is held.
 func (p *Peer) nextBeat() int64 {
-	if p.beaten.number != p.sequence || len(p.queue) > 0 || len(p.flights) > 0 {
+	if p.beaten.number != p.sequence || len(p.queue.heads) > 0 || len(p.flights) > 0 {
 		return p.beaten.at + busyBeat
 	}
 	return p.beaten.at + idleBeat

@@ -36,7 +36,7 @@ type hostileOwner struct {
 func dialHostile(t *testing.T, serve func(grpc.ServerStream) error) *hostileOwner {
 	t.Helper()
 	l := bufconn.Listen(1 << 20)
-	s := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.WaitForHandlers(true))
+	s := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{new(pool)}), grpc.WaitForHandlers(true))
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: serviceName,
 		HandlerType: (*any)(nil),
@@ -76,7 +76,7 @@ func deciding(stream grpc.ServerStream, h Handler) error { return distorting(str
 
 func distorting(stream grpc.ServerStream, h Handler, kind byte, change func([]byte) []byte) error {
 	_ = stream.SendHeader(nil) // unless a frame brought it
-	s := session{handler: h, memory: new(memory)}
+	s := session{decider: decider{handler: h}, memory: new(memory), buffers: new(pool)}
 	for {
 		var in frame
 		if err := stream.RecvMsg(&in); err != nil {
@@ -152,7 +152,7 @@ func TestHostileOwner(t *testing.T) {
 				// the stream went wrong.
 				allowed := 0
 				for range 40 {
-					switch _, err := h.Ask(hit(0), h.config.Now()+int64(50*ms)); {
+					switch _, err := ask(h.Peer, hit(0), h.config.Now()+int64(50*ms)); {
 					case err == nil:
 						allowed++
 					case !errors.Is(err, ErrUnavailable):
@@ -183,7 +183,7 @@ func TestOwnerThatSaysNoHello(t *testing.T) {
 		if n := h.dials.Load(); n < 5 || n > 9 || h.Connected() {
 			t.Errorf("%d attempts in 10 s, connected %v", n, h.Connected())
 		}
-		if _, err := h.Ask(hit(0), h.config.Now()+int64(50*ms)); err != ErrUnavailable {
+		if _, err := ask(h.Peer, hit(0), h.config.Now()+int64(50*ms)); err != ErrUnavailable {
 			t.Error(err)
 		}
 		h.Close()
@@ -202,7 +202,7 @@ func TestLaterOwner(t *testing.T) {
 			return sealed(inner...)
 		}))
 		for range 10 {
-			if a, err := h.Ask(hit(0), h.config.Now()+int64(50*ms)); err != nil || !a.Verdict.Allowed {
+			if a, err := ask(h.Peer, hit(0), h.config.Now()+int64(50*ms)); err != nil || !a.Verdict.Allowed {
 				t.Errorf("%+v, %v", a, err)
 			}
 		}
@@ -220,7 +220,7 @@ func TestHostileAsker(t *testing.T) {
 		conn, err := grpc.NewClient("passthrough:///owner",
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }),
-			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
+			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{new(pool)})))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,13 +279,13 @@ func TestHostileAsker(t *testing.T) {
 }
 
 func TestCodecRefusesOtherMessages(t *testing.T) {
-	if _, err := (rawCodec{}).Marshal("text"); err == nil {
+	if _, err := (rawCodec{new(pool)}).Marshal("text"); err == nil {
 		t.Error("a string was marshalled")
 	}
-	if err := (rawCodec{}).Unmarshal(mem.BufferSlice{}, new(string)); err == nil {
+	if err := (rawCodec{new(pool)}).Unmarshal(mem.BufferSlice{}, new(string)); err == nil {
 		t.Error("a string was unmarshalled")
 	}
-	if name := (rawCodec{}).Name(); name != "proto" {
+	if name := (rawCodec{new(pool)}).Name(); name != "proto" {
 		t.Errorf("the codec is called %q", name)
 	}
 }

@@ -125,16 +125,16 @@ type scribe struct {
 
 func (s *scribe) Now() int64 { return s.now }
 
-func (s *scribe) Decide(h Hit, _ int64) Answer {
+func (s *scribe) Decide(h *Hit, _ int64, a *Answer) {
 	s.decided = append(s.decided, h.Digest.Lo)
-	return Answer{Verdict: bucket.Verdict{Allowed: true, Remaining: int64(h.Digest.Lo)}}
+	a.Verdict = bucket.Verdict{Allowed: true, Remaining: int64(h.Digest.Lo)}
 }
 
 // What comes later than its caller waited is dropped before it is debited, and
 // the reply says so.
 func TestSessionDropsWhatIsLate(t *testing.T) {
 	h := &scribe{}
-	s := session{handler: h, memory: new(memory)}
+	s := session{decider: decider{handler: h}, memory: new(memory), buffers: new(pool)}
 	first := uint64(1)
 	ask := func(sent, read time.Duration, left ...time.Duration) (decided []uint64, dropped int) {
 		t.Helper()
@@ -153,7 +153,7 @@ func TestSessionDropsWhatIsLate(t *testing.T) {
 			t.Fatalf("a reply to %d hits, %v", r.count, err)
 		}
 		for i := range left {
-			switch a, err := r.answer(i, &Hit{}); {
+			switch a, err := said(&r, i); {
 			case err == ErrDeadline && a == Answer{}:
 				dropped++
 			case err != nil || a.Verdict.Remaining != int64(i):

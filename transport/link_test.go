@@ -174,6 +174,31 @@ func waiting(v bucket.Verdict, wait time.Duration) bucket.Verdict {
 	return v
 }
 
+// ask is Peer.Ask with values.
+func ask(p *Peer, h Hit, expire int64) (a Answer, err error) {
+	err = p.Ask(&h, expire, &a)
+	return a, err
+}
+
+// said is the i-th answer in a reply, to a zero hit.
+func said(r *reply, i int) (a Answer, err error) {
+	err = readAnswer(&a, r.verdicts[i*r.stride:][:verdictBytes], &Hit{})
+	return a, err
+}
+
+// saying is a reply of one answer.
+func saying(t *testing.T, a Answer) *reply {
+	buf := make([]byte, replySize(1))
+	beginReply(buf, 1, 1)
+	putAnswer(record(buf, 0), &a)
+	r := new(reply)
+	if err := r.parse(buf); err != nil {
+		t.Fatal(err)
+	}
+	r.next(&Hit{})
+	return r
+}
+
 // on has the peer use a stream to the boot "owner".
 func (p *Peer) on(l *link) { p.established(l, "owner", l.cut) }
 
@@ -189,10 +214,10 @@ func (p *Peer) wantIdle(t *testing.T) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.queue) != 0 || len(p.flights) != 0 || len(p.again) != 0 || p.inFlight != 0 || p.unanswered != 0 || p.sending {
-		t.Errorf("left over: %d queued, %d frames, %d in flight, %d bytes, sending %v", len(p.queue), len(p.flights), p.inFlight, p.unanswered, p.sending)
+	if len(p.queue.heads) != 0 || len(p.flights) != 0 || len(p.again) != 0 || p.inFlight != 0 || p.unanswered != 0 || p.sending {
+		t.Errorf("left over: %d queued, %d frames, %d in flight, %d bytes, sending %v", len(p.queue.heads), len(p.flights), p.inFlight, p.unanswered, p.sending)
 	}
-	for i, c := range p.queue[:cap(p.queue)] {
+	for i, c := range p.queue.heads[:cap(p.queue.heads)] {
 		if c != nil {
 			t.Fatalf("place %d of the queue keeps a call alive", i)
 		}
@@ -245,7 +270,7 @@ func TestNoLostWakeUp(t *testing.T) {
 func askEcho(t *testing.T, p *Peer, h Hit, left time.Duration, or ...error) error {
 	t.Helper()
 	expire := p.config.Now() + int64(left)
-	a, err := p.Ask(h, expire)
+	a, err := ask(p, h, expire)
 	if err == nil && a.Number == 0 {
 		t.Errorf("hit %d has no number", h.Digest.Lo)
 	}

@@ -1,10 +1,10 @@
 package transport
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"unsafe"
 )
@@ -16,52 +16,70 @@ func note(n uint64) []byte {
 	return b
 }
 
-// The memory is a map from numbers to records that forgets a number when a later
-// one takes its place.
+// span is the numbers of an entry, and what was answered to it.
+type span struct{ first, count, noted uint64 }
+
+func (s span) is(e *memorized) bool {
+	return e != nil && e.first == s.first && uint64(e.count) == s.count && string(e.record[:]) == string(note(s.noted)) && string(e.fields) == string(note(s.noted)[:s.noted%verdictBytes])
+}
+
+// The memory is a list of entries in the order of their numbers, which forgets the
+// oldest when there are too many. Whatever is asked about overlaps none of them, lies
+// in one, or is forgotten.
 func TestMemory(t *testing.T) {
 	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(20, seed))
 		var m memory
-		all := map[uint64]uint64{}  // number: record
-		last := map[uint64]uint64{} // place: number
+		var all []span
 		at := uint64(rng.IntN(10_000))
-		for range 20_000 {
-			at += uint64(rng.IntN(3))
-			number := max(at-min(at, uint64(rng.IntN(2*memorySize))), 1)
-			record := note(0)
-			known := m.recall(number, record)
-			want := unheard
-			switch place := last[number%memorySize]; {
-			case place == number:
-				want = decided
-			case place > number:
+		for n := range uint64(12_000) {
+			at += uint64(rng.IntN(30))
+			s := span{first: max(at-min(at, uint64(rng.IntN(1000)*rng.IntN(2))), 1), count: 1 + uint64(rng.IntN(3)*rng.IntN(20)), noted: n}
+			if n%100 == 0 {
+				s.first = max(at-min(at, uint64(rng.IntN(100*memorySize))), 1)
+			}
+			want, found := unheard, span{}
+			if len(all) == memorySize && s.first < all[0].first {
 				want = forgotten
 			}
-			if known != want || known == decided && !bytes.Equal(record, note(all[number])) || known != decided && !bytes.Equal(record, note(0)) {
-				t.Fatalf("seed %d: number %d is %d, %x, want %d, record %d", seed, number, known, record, want, all[number])
+			for _, e := range all {
+				switch {
+				case s.first >= e.first+e.count || e.first >= s.first+s.count:
+				case s.first >= e.first && s.first+s.count <= e.first+e.count:
+					want, found = decided, e
+				default:
+					want = forgotten
+				}
+			}
+			e, known := m.recall(s.first, int(s.count))
+			if known != want || known == decided && !found.is(e) {
+				t.Fatalf("seed %d: %+v is %d, %+v; want %d, %+v", seed, s, known, e, want, found)
 			}
 			if known == unheard && rng.IntN(10) > 0 {
-				all[number], last[number%memorySize] = rng.Uint64(), number
-				m.remember(number, note(all[number]))
+				m.remember(s.first, int(s.count), note(n), note(n)[:n%verdictBytes])
+				i, _ := slices.BinarySearchFunc(all, s, func(a, b span) int { return int(int64(a.first - b.first)) })
+				if all = slices.Insert(all, i, s); len(all) > memorySize {
+					all = all[1:]
+				}
 			}
 		}
 	}
 }
 
-// Fewer hits can be unanswered than are remembered, so each that may come again is
-// remembered whatever came after it.
+// Fewer entries can be unanswered than are remembered, so each that may come again is
+// remembered whatever came after it, and however many hits they stand for.
 func TestMemoryHoldsAStream(t *testing.T) {
 	if quota/hitBytes >= memorySize {
-		t.Fatalf("%d hits can be unanswered, and %d are remembered", quota/hitBytes, memorySize)
+		t.Fatalf("%d entries can be unanswered, and %d are remembered", quota/hitBytes, memorySize)
 	}
-	for _, first := range []uint64{1, 2047, 2048, 1 << 40, math.MaxUint64 - memorySize} {
+	for _, first := range []uint64{1, 2047, 2048, 1 << 40, math.MaxUint64 - memorySize<<20} {
 		var m memory
 		for n := range uint64(memorySize) {
-			m.remember(first+n, note(n))
+			m.remember(first+n<<20, 1<<20, note(n), nil)
 		}
 		for n := range uint64(memorySize) {
-			if record := note(0); m.recall(first+n, record) != decided || !bytes.Equal(record, note(n)) {
-				t.Fatalf("hit %d from %d is not remembered", n, first)
+			if e, known := m.recall(first+n<<20, 1<<20); known != decided || string(e.record[:]) != string(note(n)) {
+				t.Fatalf("entry %d from %d is not remembered", n, first)
 			}
 		}
 	}
@@ -70,11 +88,21 @@ func TestMemoryHoldsAStream(t *testing.T) {
 // Number 0 is no hit's: it is never remembered, so never mistaken for another.
 func TestNumberNone(t *testing.T) {
 	var m memory
-	record := note(0)
-	m.remember(0, note(1))
-	m.remember(memorySize, note(2))
-	if known := m.recall(0, record); known != unheard || !bytes.Equal(record, note(0)) {
-		t.Errorf("number 0 is %d, %x", known, record)
+	m.remember(0, 1, note(1), nil)
+	m.remember(memorySize, 1, note(2), nil)
+	if e, known := m.recall(0, 1); known != unheard || e != nil {
+		t.Errorf("number 0 is %d, %+v", known, e)
+	}
+}
+
+// Numbers at the end of their range, which only a faulty sender has, are no others'.
+func TestLastNumbers(t *testing.T) {
+	var m memory
+	m.remember(math.MaxUint64-5, 3, note(1), nil)
+	for _, s := range []span{{math.MaxUint64 - 6, 10, 0}, {math.MaxUint64 - 4, 10, 0}} {
+		if _, known := m.recall(s.first, int(s.count)); known != forgotten {
+			t.Errorf("%+v is %d", s, known)
+		}
 	}
 }
 
@@ -84,8 +112,8 @@ func TestMemoryIsMadeWhenItIsUsed(t *testing.T) {
 	if size := unsafe.Sizeof(sender{}); size > 512 {
 		t.Errorf("a sender that asks nothing takes %d bytes", size)
 	}
-	if size := unsafe.Sizeof(page{}); size != pageSize*(8+verdictBytes) {
-		t.Errorf("a page takes %d bytes", size)
+	if size := unsafe.Sizeof(memorized{}); size != 88 {
+		t.Errorf("an entry takes %d bytes", size)
 	}
 	pages := func() (n int) {
 		for _, p := range m.pages {
@@ -96,14 +124,14 @@ func TestMemoryIsMadeWhenItIsUsed(t *testing.T) {
 		return n
 	}
 	for n := range uint64(pageSize) {
-		m.remember(memorySize+n, note(n))
-		m.recall(n*pageSize+1, note(0))
+		m.remember(memorySize+n, 1, note(n), nil)
+		m.recall(n*pageSize+1, 1)
 	}
 	if n := pages(); n != 1 {
 		t.Errorf("%d pages after %d hits", n, pageSize)
 	}
 	for n := range uint64(10 * memorySize) {
-		m.remember(n+1, note(n))
+		m.remember(2*memorySize+n+1, 1, note(n), nil)
 	}
 	if n := pages(); n != memorySize/pageSize {
 		t.Errorf("%d pages at most", n)

@@ -22,18 +22,19 @@ type till struct {
 
 func (c *till) Now() int64 { return c.clock }
 
-func (c *till) Decide(h Hit, _ int64) Answer {
+func (c *till) Decide(h *Hit, _ int64, a *Answer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.notHere {
-		return Answer{NotHeld: true, Hint: 7}
+		a.NotHeld, a.Hint = true, 7
+		return
 	}
 	if c.debits == nil {
 		c.debits = map[uint64]int{}
 	}
 	c.debits[h.Digest.Lo]++
 	c.total++
-	return Answer{Verdict: bucket.Verdict{Allowed: true, Remaining: c.total}}
+	a.Verdict = bucket.Verdict{Allowed: true, Remaining: c.total}
 }
 
 // told reads the answers in a reply.
@@ -47,7 +48,7 @@ func told(t *testing.T, out *frame, err error) (answers []Answer, errs []error) 
 		t.Fatal(err)
 	}
 	for i := range r.count {
-		a, err := r.answer(i, &Hit{})
+		a, err := said(&r, i)
 		answers, errs = append(answers, a), append(errs, err)
 	}
 	return answers, errs
@@ -68,7 +69,7 @@ func TestFrameThatComesAgain(t *testing.T) {
 	c := &till{}
 	m := new(memory)
 	for i := range 5 {
-		s := session{handler: c, memory: m}
+		s := session{decider: decider{handler: c}, memory: m, buffers: new(pool)}
 		for range 2 {
 			out, err := s.answer(asked(t, 10, 1, 1, 2))
 			answers, _ := told(t, out, err)
@@ -88,7 +89,7 @@ func TestFrameThatComesAgain(t *testing.T) {
 // too late.
 func TestWhatIsNotRemembered(t *testing.T) {
 	c := &till{notHere: true}
-	s := session{handler: c, memory: new(memory)}
+	s := session{decider: decider{handler: c}, memory: new(memory), buffers: new(pool)}
 	out, err := s.answer(asked(t, 10, 1))
 	if answers, _ := told(t, out, err); !answers[0].NotHeld || answers[0].Hint != 7 {
 		t.Errorf("not held: %+v", answers[0])
@@ -112,16 +113,19 @@ func TestWhatIsNotRemembered(t *testing.T) {
 	}
 }
 
-// A hit whose place has been taken is refused, and its neighbours aren't.
+// A hit that is older than all that are remembered is refused, and those after it
+// aren't.
 func TestForgottenHit(t *testing.T) {
 	c := &till{}
-	s := session{handler: c, memory: new(memory)}
-	if _, err := s.answer(asked(t, 10+memorySize, 1)); err != nil {
-		t.Fatal(err)
+	s := session{decider: decider{handler: c}, memory: new(memory), buffers: new(pool)}
+	for n := range memorySize {
+		if _, err := s.answer(asked(t, uint64(11+2*n), 1)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	out, err := s.answer(asked(t, 9, 2, 3, 4))
+	out, err := s.answer(asked(t, 9, 2, 3, 4, 5))
 	answers, errs := told(t, out, err)
-	if errs[1] != ErrDeadline || answers[0].Verdict.Remaining != 2 || answers[2].Verdict.Remaining != 3 || c.debits[3] != 0 {
+	if errs[0] != ErrDeadline || errs[1] != ErrDeadline || answers[2].Verdict.Remaining != 1 || answers[3].Verdict.Remaining != memorySize+1 || c.debits[2]+c.debits[3] != 0 {
 		t.Errorf("%+v, %v, debited %v", answers, errs, c.debits)
 	}
 }
@@ -129,7 +133,7 @@ func TestForgottenHit(t *testing.T) {
 // An asker may lie about its numbers as it likes: it fools itself alone.
 func TestLiesAboutNumbers(t *testing.T) {
 	c := &till{}
-	liar, honest := session{handler: c, memory: new(memory)}, session{handler: c, memory: new(memory)}
+	liar, honest := session{decider: decider{handler: c}, memory: new(memory), buffers: new(pool)}, session{decider: decider{handler: c}, memory: new(memory), buffers: new(pool)}
 	for _, first := range []uint64{0, 1<<64 - 1, 1<<64 - 2, 1 << 63, 1, 0} {
 		out, err := liar.answer(asked(t, first, 1, 2, 3))
 		told(t, out, err)
@@ -147,7 +151,7 @@ func TestDecideOnce(t *testing.T) {
 		defer s.Close()
 		one := s.senders.join(1)
 		defer s.senders.leave(1, one)
-		stream := session{handler: c, memory: &one.memory}
+		stream := session{decider: decider{handler: c}, memory: &one.memory, buffers: new(pool)}
 		viaStream := func(number uint64) (Answer, error) {
 			out, err := stream.answer(asked(t, number, int(number)))
 			answers, errs := told(t, out, err)
@@ -168,7 +172,9 @@ func TestDecideOnce(t *testing.T) {
 		if c.total != 3 || len(c.debits) != 3 {
 			t.Errorf("debited %v", c.debits)
 		}
-		_, _ = viaStream(5 + memorySize)
+		for n := range uint64(memorySize) {
+			_, _ = viaStream(1000 + n)
+		}
 		if _, err := viaPeer(5); err != ErrForgotten || c.debits[5] != 0 {
 			t.Errorf("forgotten: %v", err)
 		}
@@ -181,11 +187,11 @@ func TestDecideOnce(t *testing.T) {
 			}
 		}
 		c.notHere = true
-		if a, err := viaPeer(7); err != nil || !a.NotHeld || a.Hint != 7 {
+		if a, err := viaPeer(9000); err != nil || !a.NotHeld || a.Hint != 7 {
 			t.Errorf("not held: %+v, %v", a, err)
 		}
 		c.notHere = false
-		if a, err := viaStream(7); err != nil || a.NotHeld || c.debits[7] != 1 {
+		if a, err := viaStream(9000); err != nil || a.NotHeld || c.debits[9000] != 1 {
 			t.Errorf("held at last: %+v, %v", a, err)
 		}
 	})
@@ -208,7 +214,7 @@ func TestDecideOnceAtTheSameTime(t *testing.T) {
 		wg.Go(func() {
 			one := s.senders.join(1)
 			defer s.senders.leave(1, one)
-			stream := session{handler: c, memory: &one.memory}
+			stream := session{decider: decider{handler: c}, memory: &one.memory, buffers: new(pool)}
 			for n := range 500 {
 				out, err := stream.answer(asked(t, uint64(n)+1, n))
 				told(t, out, err)

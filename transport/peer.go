@@ -35,6 +35,8 @@ type Peer struct {
 	config  PeerConfig
 	silence int64 // of the config, in nanoseconds
 	calls   callPool
+	buffers pool
+	out     frame // being sent
 	cancel  context.CancelFunc
 	done    <-chan struct{} // closed by cancel
 	wg      sync.WaitGroup
@@ -46,13 +48,14 @@ type Peer struct {
 	stream     grpc.ClientStream // nil unless connected
 	hangUp     func()            // ends the stream; nil once it is to be ended
 	boot       string            // who answers on the stream, or did on the last; "" is nobody
-	queue      []*call
+	queue      line
 	flights    []*batch         // sent and not answered, oldest first
 	again      []*batch         // of streams that broke, to be sent before the queue
 	spare      []*batch         // to be used again
 	inFlight   int              // frames that hold back the next: flights, and one just answered
 	unanswered int              // bytes in flight
 	sending    bool             // somebody is putting a frame together or sending it
+	reply      reply            // being read, by whoever reads the stream
 	sequence   uint64           // number of the last hit that was put in a frame
 	armed      int64            // when the sweeper will look next, but for a grain
 	bulk       *grpc.ClientConn // of the calls; nil before the first
@@ -108,20 +111,23 @@ func newPeer(c PeerConfig) *Peer {
 	}
 }
 
-// Ask has a hit decided by the peer, and returns by the time expire on the
-// clock Now, or at worst a timer's inaccuracy after it. The errors are those of
-// this package; the answer has the hit's number with an error as well.
-func (p *Peer) Ask(h Hit, expire int64) (Answer, error) {
+// Ask has a hit decided by the peer, writes the answer to a, and returns by the
+// time expire on the clock Now, or at worst a timer's inaccuracy after it. The errors
+// are those of this package; with one of them too a has the hit's number, and
+// otherwise is zero. Neither pointer is kept.
+func (p *Peer) Ask(h *Hit, expire int64, a *Answer) error {
 	c := p.calls.get(h, expire)
 	if err := p.enqueue(c); err != nil {
 		p.calls.put(c)
-		return Answer{}, err
+		*a = Answer{}
+		return err
 	}
 	<-c.done
-	a, err := c.answer, c.err
+	*a = c.answer
 	a.Number = c.number
+	err := c.err
 	p.calls.put(c)
-	return a, err
+	return err
 }
 
 // Close ends all calls, with ErrClosed unless they were sent, and waits for the
@@ -165,11 +171,10 @@ func (p *Peer) drop(s peerState, err error) {
 
 // failQueue ends the calls that wait for their first frame. p.mu is held.
 func (p *Peer) failQueue(err error) {
-	for _, c := range p.queue {
-		c.end(Answer{}, err)
+	for _, c := range p.queue.heads {
+		c.failAll(err)
 	}
-	clear(p.queue)
-	p.queue = p.queue[:0]
+	p.queue.leave(len(p.queue.heads))
 }
 
 // jitter spreads a delay by half of it each way, so that replicas don't act in

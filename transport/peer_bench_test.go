@@ -21,8 +21,8 @@ type owner struct {
 
 func (o *owner) Now() int64 { return int64(time.Since(o.base)) }
 
-func (o *owner) Decide(h transport.Hit, now int64) transport.Answer {
-	return transport.Answer{Verdict: o.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)}
+func (o *owner) Decide(h *transport.Hit, now int64, a *transport.Answer) {
+	a.Verdict = o.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)
 }
 
 func benchmarkPeer(b *testing.B) (*transport.Peer, *owner) {
@@ -56,7 +56,7 @@ func BenchmarkAsk(b *testing.B) {
 			rule := bucket.MustRule("api", "1000000/second")
 			ask := func(key string) error {
 				hit := transport.Hit{Digest: o.store.Digest(rule, key), Rule: rule, Tokens: 1}
-				_, err := peer.Ask(hit, o.Now()+int64(time.Second))
+				_, err := ask(peer, hit, o.Now()+int64(time.Second))
 				return err
 			}
 			if err := ask("first"); err != nil {

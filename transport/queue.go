@@ -14,10 +14,9 @@ func (p *Peer) enqueue(c *call) error {
 		return ErrClosed
 	case p.state == disconnected, p.silent:
 		return ErrUnavailable
-	case len(p.queue) >= maxQueue:
+	case !p.queue.join(c, maxQueue):
 		return ErrFull
 	}
-	p.queue = append(p.queue, c)
 	p.watch(c.expire)
 	if p.ready() {
 		// Let the callers that are about to ask do so: they share the frame.
@@ -35,8 +34,9 @@ func (p *Peer) enqueue(c *call) error {
 // looked at again: by whoever is sending, or when the frame in flight is
 // answered or lost.
 func (p *Peer) ready() bool {
-	return len(p.queue) > 0 && p.stream != nil && !p.sending &&
-		(p.inFlight == 0 || len(p.queue) >= company && p.unanswered < quota/2)
+	waiting := len(p.queue.heads)
+	return waiting > 0 && p.stream != nil && !p.sending &&
+		(p.inFlight == 0 || waiting >= company && p.unanswered < quota/2)
 }
 
 // pump sends what must go first, a heartbeat that is due and the frames of a stream
@@ -71,16 +71,15 @@ func (p *Peer) pump() {
 func (p *Peer) collect() *batch {
 	b := p.newBatch()
 	n := 0
-	for _, c := range p.queue {
-		if !c.ended.Load() && !b.add(c) {
+	for i, c := range p.queue.heads {
+		if c = c.prune(); c != nil && !b.add(c) {
+			p.queue.heads[i] = c
 			break
 		}
 		n++
 	}
-	rest := copy(p.queue, p.queue[n:])
-	clear(p.queue[rest:])
-	p.queue = p.queue[:rest]
-	p.sequence += uint64(len(b.calls))
+	p.queue.leave(n)
+	p.sequence += uint64(b.hits)
 	return b
 }
 
@@ -92,11 +91,12 @@ func (p *Peer) send(b *batch) {
 	p.sending = true
 	p.mu.Unlock()
 	now := p.config.Now()
-	f := newFrame(b.bytes)
-	b.encode(*f.out, now)
+	p.out.out = p.buffers.Get(b.bytes)
+	b.encode(*p.out.out, now)
 	p.mu.Lock()
 	if p.stream != stream {
 		p.sending = false
+		p.buffers.Put(p.out.out)
 		p.keep(b)
 		return
 	}
@@ -111,7 +111,7 @@ func (p *Peer) send(b *batch) {
 	p.mu.Unlock()
 	// It can't block: see quota. Its error is the receiver's to handle, who gets
 	// the same.
-	_ = stream.SendMsg(f)
+	_ = stream.SendMsg(&p.out)
 	p.mu.Lock()
 	p.sending = false
 }

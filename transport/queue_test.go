@@ -13,7 +13,7 @@ import (
 
 // put queues a hit as Ask does, and does not wait for its verdict.
 func (p *Peer) put(h Hit, left time.Duration) (*call, error) {
-	c := p.calls.get(h, p.config.Now()+int64(left))
+	c := p.calls.get(&h, p.config.Now()+int64(left))
 	return c, p.enqueue(c)
 }
 
@@ -49,7 +49,7 @@ func TestExpiredCallsMakeRoom(t *testing.T) {
 			synctest.Wait()
 			wantEnded(t, short, ErrDeadline)
 			p.mu.Lock()
-			if n := len(p.queue); n != len(long) {
+			if n := len(p.queue.heads); n != len(long) {
 				t.Errorf("%d in the queue, want %d", n, len(long))
 			}
 			p.mu.Unlock()
@@ -158,18 +158,21 @@ func TestCollect(t *testing.T) {
 				c.done = make(chan struct{}, 1)
 				if rng.IntN(10) == 0 {
 					ended[c] = true
-					c.end(Answer{}, ErrDeadline)
+					c.fail(ErrDeadline)
 				}
 			}
-			p.queue = append(p.queue, calls...)
+			for _, c := range calls {
+				c.last = c
+				p.queue.join(c, len(calls))
+			}
 			next := 0
-			for len(p.queue) > 0 {
+			for len(p.queue.heads) > 0 {
 				p.unanswered = rng.IntN(quota / 2)
 				b := p.collect()
 				if b.bytes > quota-p.unanswered || len(b.calls) > maxFrameHits || len(b.rules) > maxFrameRules {
 					t.Fatalf("a frame of %d bytes, %d hits, %d rules, with %d bytes unanswered", b.bytes, len(b.calls), len(b.rules), p.unanswered)
 				}
-				if len(b.calls) == 0 && len(p.queue) > 0 {
+				if len(b.calls) == 0 && len(p.queue.heads) > 0 {
 					t.Fatal("an empty frame, and hits that wait")
 				}
 				for _, c := range b.calls {
@@ -208,18 +211,19 @@ func TestCollect(t *testing.T) {
 // it; one that was answered is.
 func TestPoolTakesAnsweredCallsOnly(t *testing.T) {
 	var pool callPool
+	h := hit(1)
 	for range 1000 {
-		c := pool.get(hit(1), 1)
-		c.end(Answer{}, ErrDeadline)
+		c := pool.get(&h, 1)
+		c.fail(ErrDeadline)
 		<-c.done
 		pool.put(c)
-		if again := pool.get(hit(2), 2); again == c {
+		if again := pool.get(&h, 2); again == c {
 			t.Fatal("an expired call was used again")
 		}
 	}
-	c := pool.get(hit(1), 1)
-	c.end(Answer{Hint: 1}, nil)
-	c.end(Answer{Hint: 2}, ErrClosed) // too late
+	c := pool.get(&h, 1)
+	c.end(saying(t, Answer{NotHeld: true, Hint: 1}))
+	c.fail(ErrClosed) // too late
 	if <-c.done; c.answer.Hint != 1 || c.err != nil || len(c.done) != 0 {
 		t.Errorf("ended twice: %+v, %v", c.answer, c.err)
 	}
@@ -232,7 +236,8 @@ func putMeanwhile(t *testing.T, p *Peer, meanwhile func()) *call {
 	t.Helper()
 	now := p.config.Now
 	defer func() { p.config.Now = now }()
-	c := p.calls.get(hit(1), now()+int64(50*ms))
+	h := hit(1)
+	c := p.calls.get(&h, now()+int64(50*ms))
 	p.config.Now = func() int64 { // called by send, for the remaining times
 		p.config.Now = now
 		meanwhile()
@@ -309,10 +314,17 @@ func TestStreamBreaksWhileEncoding(t *testing.T) {
 // grain before the next deadline, as timers are late and calls mustn't be.
 func TestExpireDue(t *testing.T) {
 	p := still()
-	at := func(d time.Duration) *call { return p.calls.get(hit(1), int64(d)) }
+	n := 0
+	at := func(d time.Duration) *call {
+		n++
+		h := hit(n)
+		return p.calls.get(&h, int64(d))
+	}
 	queued := []*call{at(20 * ms), at(10 * ms), at(10*ms + 1), at(30 * ms)}
 	flying := []*call{at(9 * ms), at(10 * ms), at(11 * ms), at(10*ms + 1)}
-	p.queue = slices.Clone(queued)
+	for _, c := range queued {
+		p.queue.join(c, maxQueue)
+	}
 	p.flights = []*batch{{calls: flying, earliest: int64(9 * ms)}, {calls: []*call{at(time.Hour)}, earliest: int64(time.Hour)}}
 	p.armed = int64(9 * ms)
 	steps := []struct {
@@ -333,8 +345,8 @@ func TestExpireDue(t *testing.T) {
 	all := slices.Concat(queued, flying, p.flights[1].calls)
 	var over []*call
 	for _, s := range steps {
-		if rest, _ := p.look(int64(s.now)); rest != s.rest || len(p.queue) != s.queued {
-			t.Errorf("at %v: rests for %v with %d in the queue, want %v and %d", s.now, rest, len(p.queue), s.rest, s.queued)
+		if rest, _ := p.look(int64(s.now)); rest != s.rest || len(p.queue.heads) != s.queued {
+			t.Errorf("at %v: rests for %v with %d in the queue, want %v and %d", s.now, rest, len(p.queue.heads), s.rest, s.queued)
 		}
 		over = append(over, s.ended...)
 		wantEnded(t, over, ErrDeadline)

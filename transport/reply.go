@@ -19,6 +19,8 @@ const (
 	// statusNotHeld: nothing was debited here; the hint stands in place of what
 	// remains.
 	statusNotHeld = 1 << 3
+	// statusFields: there are fields of the verdict behind the records.
+	statusFields = 1 << 4
 )
 
 func replySize(count int) int { return envelopeBytes + replyHeader + count*verdictBytes }
@@ -55,9 +57,9 @@ func putVerdict(f []byte, v *bucket.Verdict) {
 }
 
 // AppendVerdict appends a verdict in the form that it has in a reply.
-func AppendVerdict(b []byte, v bucket.Verdict) []byte {
+func AppendVerdict(b []byte, v *bucket.Verdict) []byte {
 	var f [verdictBytes]byte
-	putVerdict(f[:], &v)
+	putVerdict(f[:], v)
 	return append(b, f[:]...)
 }
 
@@ -66,10 +68,12 @@ func ReadVerdict(b []byte, h Hit) (bucket.Verdict, error) {
 	if len(b) != verdictBytes {
 		return bucket.Verdict{}, malformed("a verdict of %d bytes", len(b))
 	}
-	return verdict(b, &h), nil
+	var v bucket.Verdict
+	readVerdict(&v, b, &h)
+	return v, nil
 }
 
-func putAnswer(f []byte, a Answer) {
+func putAnswer(f []byte, a *Answer) {
 	if !a.NotHeld {
 		putVerdict(f, &a.Verdict)
 		return
@@ -90,6 +94,12 @@ type reply struct {
 	count    int
 	stride   int
 	verdicts []byte
+	tail     []byte // the fields of the verdicts to come
+
+	at     int    // how many have been read
+	record []byte // of the last that was read
+	isRun  bool   // equal hits are told different things,
+	run    bucket.Run
 }
 
 func (r *reply) parse(b []byte) error {
@@ -106,43 +116,89 @@ func (r *reply) parse(b []byte) error {
 	r.count = int(binary.BigEndian.Uint16(f[2:]))
 	r.first = binary.BigEndian.Uint64(f[4:])
 	r.stride = int(binary.BigEndian.Uint16(f[12:]))
-	r.verdicts = f[replyHeader:]
-	if r.stride < verdictBytes || len(r.verdicts) != r.count*r.stride {
+	r.verdicts, r.at = f[replyHeader:], 0
+	if r.stride < verdictBytes || len(r.verdicts) < r.count*r.stride {
 		return malformed("%d bytes for %d verdicts of %d", len(r.verdicts), r.count, r.stride)
+	}
+	r.verdicts, r.tail = r.verdicts[:r.count*r.stride], r.verdicts[r.count*r.stride:]
+	tail := r.tail
+	for i := range r.count {
+		if !r.hasFields(i) {
+			continue
+		}
+		if _, tail, err = cutFields(tail); err != nil {
+			return err
+		}
+	}
+	if len(tail) > 0 {
+		return malformed("%d bytes behind %d verdicts of %d", len(tail), r.count, r.stride)
 	}
 	return nil
 }
 
-// answer reads the i-th answer, which is to h; ErrDeadline says that the owner dropped the hit
-// because its time was over.
-func (r *reply) answer(i int, h *Hit) (Answer, error) { return readAnswer(r.verdicts[i*r.stride:], h) }
+func (r *reply) hasFields(i int) bool { return r.verdicts[i*r.stride]&statusFields != 0 }
 
-func readAnswer(f []byte, h *Hit) (Answer, error) {
-	switch {
-	case f[0]&statusDropped != 0:
-		return Answer{}, ErrDeadline
-	case f[0]&statusNotHeld != 0:
-		return Answer{NotHeld: true, Hint: binary.BigEndian.Uint64(f[4:])}, nil
+// check looks at whether the reply is one to the frame.
+func (r *reply) check(sent *batch) error {
+	if r.first != sent.first || r.count != len(sent.calls) {
+		return malformed("a reply to %d hits from %d, where %d from %d were asked", r.count, r.first, len(sent.calls), sent.first)
 	}
-	return Answer{Verdict: verdict(f, h)}, nil
+	for i, tail := 0, r.tail; len(tail) > 0; i++ {
+		if !r.hasFields(i) {
+			continue
+		}
+		var own fields
+		own, tail, _ = cutFields(tail)
+		if run, ok := own.get(fieldRun); ok {
+			if err := checkRun(run, 1+sent.calls[i].others); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-func verdict(f []byte, h *Hit) bucket.Verdict {
-	v := bucket.Verdict{
-		Allowed:    f[0]&statusAllowed != 0,
-		Degraded:   f[0]&statusDegraded != 0,
-		Limit:      f[1],
-		Remaining:  max(int64(binary.BigEndian.Uint64(f[4:])), 0),
-		ResetAfter: max(time.Duration(binary.BigEndian.Uint64(f[20:])), 0),
+// next goes to the next answer, which is to h. The fields have been checked.
+func (r *reply) next(h *Hit) {
+	r.record, r.isRun = r.verdicts[r.at*r.stride:][:verdictBytes], false
+	r.at++
+	if r.record[0]&statusFields == 0 {
+		return
 	}
+	var own fields
+	own, r.tail, _ = cutFields(r.tail)
+	if f, ok := own.get(fieldRun); ok && r.record[0]&(statusDropped|statusNotHeld) == 0 {
+		r.isRun = true
+		readRun(&r.run, r.record, f, h)
+	}
+}
+
+// readAnswer reads a record to a, which is zero before, as the answer to h. ErrDeadline
+// says that the owner dropped the hit because its time was over.
+func readAnswer(a *Answer, f []byte, h *Hit) error {
+	switch {
+	case f[0]&statusDropped != 0:
+		return ErrDeadline
+	case f[0]&statusNotHeld != 0:
+		a.NotHeld, a.Hint = true, binary.BigEndian.Uint64(f[4:])
+	default:
+		readVerdict(&a.Verdict, f, h)
+	}
+	return nil
+}
+
+// readVerdict reads a record to v, which is zero before, as the answer to h.
+func readVerdict(v *bucket.Verdict, f []byte, h *Hit) {
+	v.Allowed, v.Degraded, v.Limit = f[0]&statusAllowed != 0, f[0]&statusDegraded != 0, f[1]
+	v.Remaining = max(int64(binary.BigEndian.Uint64(f[4:])), 0)
+	v.ResetAfter = max(time.Duration(binary.BigEndian.Uint64(f[20:])), 0)
 	wait := max(time.Duration(binary.BigEndian.Uint64(f[12:])), 0)
 	if !v.Allowed {
 		v.RetryAfter = wait
-		return v
+		return
 	}
 	v.Delay = wait
 	if !h.Peek {
 		v.Receipt = h.Rule.Receipt(f[28:], h.Tokens)
 	}
-	return v
 }

@@ -44,7 +44,7 @@ func TestReplyBytes(t *testing.T) {
 	putVerdict(record(b, 1), &bucket.Verdict{Degraded: true, RetryAfter: bucket.Never})
 	putDropped(record(b, 2))
 	putVerdict(record(b, 3), &bucket.Verdict{Allowed: true, Degraded: true, Delay: 0x4142})
-	putAnswer(record(b, 4), Answer{NotHeld: true, Hint: 0xf152535455565758})
+	putAnswer(record(b, 4), &Answer{NotHeld: true, Hint: 0xf152535455565758})
 	core := strings.Repeat("00", bucket.CoreBytes) // of a receipt for nothing
 	want := "0a" + "80828000" +                    // field 1, 256 bytes
 		"01" + "02" + "0005" + "1112131415161718" + "0030" + "0000" +
@@ -69,7 +69,7 @@ func TestReplyRoundTrip(t *testing.T) {
 		frame := replied(first, verdicts...)
 		notHeld := Answer{NotHeld: true, Hint: rng.Uint64() << rng.IntN(64)}
 		elsewhere := rng.IntN(len(verdicts))
-		putAnswer(record(frame, elsewhere), notHeld)
+		putAnswer(record(frame, elsewhere), &notHeld)
 		dropped := rng.IntN(len(verdicts))
 		putDropped(record(frame, dropped))
 		if len(frame) > quota {
@@ -80,7 +80,7 @@ func TestReplyRoundTrip(t *testing.T) {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		for i, want := range verdicts {
-			got, err := r.answer(i, &Hit{})
+			got, err := said(&r, i)
 			if i == dropped {
 				if !errors.Is(err, ErrDeadline) || got != (Answer{}) {
 					t.Fatalf("dropped verdict %d is %+v, %v", i, got, err)
@@ -109,7 +109,7 @@ func hostileReplies() map[string][2]string {
 	add("no header", "no header", sealed(inner[:replyHeader-1]...))
 	add("version 2", "version 2", change(good, 0, 2))
 	add("a request", "kind 1", change(good, 1, kindHits))
-	add("a verdict less", "bytes for 1 verdicts", change(good, 2, 0, 1))
+	add("a verdict less", "48 bytes behind 1 verdicts", change(good, 2, 0, 1))
 	add("a verdict more", "bytes for 3 verdicts", change(good, 2, 0, 3))
 	add("65535 verdicts", "65535 verdicts", change(good, 2, 0xff, 0xff))
 	add("records of 0", "verdicts of 0", sealed(change(good, 12, 0, 0)[envelopeBytes:][:replyHeader]...))
@@ -137,14 +137,14 @@ func TestLaterVersionOfReply(t *testing.T) {
 	later[14], later[15] = 0xff, 0xff
 	for i := range want {
 		r := later[replyHeader+i*(verdictBytes+4):]
-		r[0], r[2], r[3] = r[0]|0xf0, 0xff, 0xff
+		r[0], r[2], r[3] = r[0]|0xe0, 0xff, 0xff
 	}
 	var r reply
 	if err := r.parse(sealed(later...)); err != nil {
 		t.Fatal(err)
 	}
 	for i := range want {
-		if got, err := r.answer(i, &Hit{}); err != nil || got != (Answer{Verdict: want[i]}) {
+		if got, err := said(&r, i); err != nil || got != (Answer{Verdict: want[i]}) {
 			t.Errorf("verdict %d is %+v, %v; want %+v", i, got, err, want[i])
 		}
 	}
@@ -156,7 +156,7 @@ func TestNegativeVerdicts(t *testing.T) {
 	if err := r.parse(replied(0, bucket.Verdict{Limit: 255, Remaining: -1, RetryAfter: math.MinInt64, ResetAfter: -5})); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := r.answer(0, &Hit{}); err != nil || v != (Answer{Verdict: bucket.Verdict{Limit: 255}}) {
+	if v, err := said(&r, 0); err != nil || v != (Answer{Verdict: bucket.Verdict{Limit: 255}}) {
 		t.Errorf("read as %+v, %v", v, err)
 	}
 }
@@ -165,7 +165,7 @@ func FuzzReply(f *testing.F) {
 	rng := rand.New(rand.NewPCG(15, 0))
 	for range 5 {
 		frame := replied(rng.Uint64(), randomVerdict(rng), randomVerdict(rng), randomVerdict(rng))
-		putAnswer(record(frame, 1), Answer{NotHeld: true, Hint: rng.Uint64()})
+		putAnswer(record(frame, 1), &Answer{NotHeld: true, Hint: rng.Uint64()})
 		f.Add(frame)
 	}
 	for _, frame := range hostileReplies() {
@@ -185,7 +185,7 @@ func FuzzReply(f *testing.F) {
 		frame := make([]byte, replySize(r.count))
 		beginReply(frame, r.first, r.count)
 		for i := range r.count {
-			a, err := r.answer(i, &Hit{})
+			a, err := said(&r, i)
 			v := a.Verdict
 			if a.NotHeld && v != (bucket.Verdict{}) || !a.NotHeld && a.Hint != 0 {
 				t.Fatalf("answer %+v", a)
@@ -196,7 +196,7 @@ func FuzzReply(f *testing.F) {
 			if err != nil {
 				putDropped(record(frame, i))
 			} else {
-				putAnswer(record(frame, i), a)
+				putAnswer(record(frame, i), &a)
 			}
 		}
 		var again reply
@@ -204,8 +204,8 @@ func FuzzReply(f *testing.F) {
 			t.Fatalf("%+v became %+v, %v", r, again, err)
 		}
 		for i := range r.count {
-			v, err := r.answer(i, &Hit{})
-			if w, errAgain := again.answer(i, &Hit{}); v != w || !errors.Is(errAgain, err) {
+			v, err := said(&r, i)
+			if w, errAgain := said(&again, i); v != w || !errors.Is(errAgain, err) {
 				t.Fatalf("verdict %d, %+v, %v, became %+v, %v", i, v, err, w, errAgain)
 			}
 		}
@@ -224,7 +224,7 @@ func TestReplyDoesNotAllocate(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range 64 {
-			if a, err := r.answer(i, &Hit{}); err != nil || a.Verdict.Remaining != int64(i) {
+			if a, err := said(&r, i); err != nil || a.Verdict.Remaining != int64(i) {
 				t.Fatal(a, err)
 			}
 		}

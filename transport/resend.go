@@ -78,6 +78,6 @@ func (p *Peer) sendAgain() bool {
 // fail ends the calls, which may have been decided.
 func (b *batch) fail() {
 	for _, c := range b.calls {
-		c.end(Answer{}, ErrUnavailable)
+		c.failAll(ErrUnavailable)
 	}
 }

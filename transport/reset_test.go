@@ -109,14 +109,14 @@ func TestNumberOfAHitThatFails(t *testing.T) {
 		w.net.Cut(w.asker, w.owner)
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			a, err := peer.Ask(hit(1), w.now()+int64(50*time.Millisecond))
+			a, err := ask(peer, hit(1), w.now()+int64(50*time.Millisecond))
 			if err != transport.ErrDeadline || a.Number == 0 {
 				w.Errorf("sent: number %d, %v", a.Number, err)
 			}
 		})
 		time.Sleep(time.Millisecond)
 		wg.Go(func() {
-			a, err := peer.Ask(hit(2), w.now()+int64(40*time.Millisecond))
+			a, err := ask(peer, hit(2), w.now()+int64(40*time.Millisecond))
 			if err != transport.ErrDeadline || a.Number != 0 {
 				w.Errorf("queued behind it: number %d, %v", a.Number, err)
 			}

@@ -24,6 +24,7 @@ type Server struct {
 	hello   Hello
 	grpc    *grpc.Server
 	senders senders
+	buffers pool
 }
 
 // NewServer makes a server whose hits are decided by the handler, which may be a
@@ -38,7 +39,7 @@ func NewServer(handler Handler, hello Hello, secure *tls.Config) *Server {
 	}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(credentials),
-		grpc.ForceServerCodecV2(rawCodec{}),
+		grpc.ForceServerCodecV2(rawCodec{&s.buffers}),
 		grpc.StaticStreamWindowSize(window),
 		grpc.StaticConnWindowSize(window),
 		grpc.MaxRecvMsgSize(callSize(MaxCall)),
@@ -116,10 +117,10 @@ func (s *Server) serve(stream grpc.ServerStream) error {
 	if err := stream.SendHeader(s.hello.header()); err != nil { // the asker waits for it
 		return err
 	}
-	session := session{handler: s.handler, memory: &one.memory}
+	session := session{decider: decider{handler: s.handler}, memory: &one.memory, buffers: &s.buffers}
+	in := new(frame)
 	for {
-		var in frame
-		if err := stream.RecvMsg(&in); err != nil {
+		if err := stream.RecvMsg(in); err != nil {
 			if errors.Is(err, io.EOF) {
 				return nil
 			}

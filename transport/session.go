@@ -1,15 +1,20 @@
 package transport
 
+import "github.com/shoal-dev/shoal/bucket"
+
 // session is what a server knows of one stream.
 type session struct {
-	handler Handler
+	decider
 	memory  *memory // of the sender
+	buffers *pool
+	out     frame // the last answer
 	rules   ruleCache
 	lag     lag
 	request request
+	hit     Hit // being decided
 }
 
-// answer makes the answer to one frame.
+// answer makes the answer to one frame. It is valid until the next.
 func (s *session) answer(b []byte) (*frame, error) {
 	if len(b) > maxMessage {
 		return nil, malformed("%d bytes, larger than max", len(b))
@@ -30,9 +35,7 @@ func (s *session) beat(b []byte) (*frame, error) {
 	return sighting(s.handler.Sight()), nil
 }
 
-// decide decides the hits of one frame, in their order. Those that were decided
-// before have the same answer again. What is late, or may have been decided but is
-// forgotten, is dropped.
+// decide decides the hits of one frame, in their order.
 func (s *session) decide(b []byte) (*frame, error) {
 	r := &s.request
 	if err := r.parse(b, &s.rules); err != nil {
@@ -40,24 +43,82 @@ func (s *session) decide(b []byte) (*frame, error) {
 	}
 	now := s.handler.Now()
 	late := s.lag.of(r.sent, now)
-	out := newFrame(replySize(r.count))
-	beginReply(*out.out, r.first, r.count)
+	out := s.buffers.Get(r.room)
+	reply := (*out)[:replySize(r.count)]
 	s.memory.mu.Lock()
 	defer s.memory.mu.Unlock()
+	number := r.first
 	for i := range r.count {
-		number, record := r.first+uint64(i), record(*out.out, i)
-		known := s.memory.recall(number, record)
-		if known == decided {
-			continue
+		left := r.hit(&s.hit, i)
+		record := record(reply, i)
+		if own := s.entry(number, left <= late, now, record); len(own) > 0 {
+			var start int
+			reply, start = beginFields(reply)
+			reply = append(reply, own...)
+			endFields(reply, start)
 		}
-		hit, left := r.hit(i)
-		if known == forgotten || left <= late {
-			putDropped(record)
-			continue
-		}
-		s.memory.once(s.handler, number, hit, now, record)
+		number += uint64(s.hit.Count)
 	}
-	return out, nil
+	*out = reply
+	beginReply(reply, r.first, r.count)
+	s.out.out = out
+	return &s.out, nil
+}
+
+// entry writes the answer to the hit into its record, and returns the fields that
+// belong to it until the next. What was decided before has the same answer again.
+// What is late, or may have been decided but is forgotten, is dropped: of equal hits
+// some of which have been decided by another way all have given up, as their time is
+// the same. s.memory.mu is held.
+func (s *session) entry(number uint64, late bool, now int64, record []byte) fields {
+	count := s.hit.Count
+	e, known := s.memory.recall(number, count)
+	switch {
+	case known == decided && e.first == number && int(e.count) == count:
+		copy(record, e.record[:])
+		return e.fields
+	case known != unheard || late:
+		putDropped(record)
+		return nil
+	}
+	own, debited := s.do(&s.hit, now, record)
+	if debited {
+		s.memory.remember(number, count, record, own)
+	}
+	return own
+}
+
+// decider has hits decided. It lives on the heap with what it passes on, so that
+// no hit needs to.
+type decider struct {
+	handler Handler
+	said    Answer
+	run     bucket.Run
+	fields  fields
+}
+
+// do has a hit decided, and writes the answer into its record. The fields that belong
+// to it are valid until the next. debited says whether anything may have been taken.
+func (d *decider) do(h *Hit, now int64, record []byte) (own fields, debited bool) {
+	a := &d.said
+	*a = Answer{}
+	if h.Count > 1 {
+		d.run.Reset(h.Tokens, 1)
+		a.Run = &d.run
+	}
+	d.handler.Decide(h, now, a)
+	if a.Run == nil || a.NotHeld || a.Run.Parts() == 0 {
+		putAnswer(record, a)
+		return nil, !a.NotHeld
+	}
+	_, first := a.Run.Part(0)
+	putVerdict(record, first)
+	if a.Run.Same() {
+		return nil, true
+	}
+	record[0] |= statusFields
+	d.fields = appendRun(d.fields[:0], a.Run)
+	return d.fields, true
 }
 
 // DecideOnce decides a hit that the boot origin asked under a number but that has
@@ -74,14 +135,34 @@ func (s *Server) DecideOnce(origin, number uint64, h Hit, now int64) (Answer, er
 	defer s.senders.leave(origin, one)
 	one.mu.Lock()
 	defer one.mu.Unlock()
-	var record [verdictBytes]byte
-	switch one.recall(number, record[:]) {
+	a := Answer{Number: number}
+	e, known := one.recall(number, 1)
+	switch known {
 	case forgotten:
 		return Answer{}, ErrForgotten
-	case unheard:
-		one.once(s.handler, number, h, now, record[:])
+	case decided:
+		err := e.answer(&a, int(number-e.first), &h)
+		return a, err
 	}
-	a, err := readAnswer(record[:], &h)
-	a.Number = number
+	h.Count = 1
+	var record [verdictBytes]byte
+	d := decider{handler: s.handler}
+	if _, debited := d.do(&h, now, record[:]); debited {
+		one.remember(number, 1, record[:], nil)
+	}
+	err := readAnswer(&a, record[:], &h)
 	return a, err
+}
+
+// answer writes to a, which is zero before, what was answered to the i-th hit of the
+// entry, which is h.
+func (e *memorized) answer(a *Answer, i int, h *Hit) error {
+	f, ok := e.fields.get(fieldRun)
+	if !ok {
+		return readAnswer(a, e.record[:], h)
+	}
+	var run bucket.Run
+	readRun(&run, e.record[:], f, h)
+	run.At(&a.Verdict, h.Rule, i)
+	return nil
 }

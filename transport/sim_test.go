@@ -116,7 +116,7 @@ func (w *world) ask(p *transport.Peer, i int, or ...error) error {
 
 func (w *world) askBy(p *transport.Peer, i int, expire int64, or ...error) error {
 	w.Helper()
-	a, err := p.Ask(hit(i), expire)
+	a, err := ask(p, hit(i), expire)
 	if err == nil && a.Number == 0 {
 		w.Errorf("hit %d has no number", i)
 	}
@@ -128,6 +128,12 @@ func (w *world) askBy(p *transport.Peer, i int, expire int64, or ...error) error
 		w.Errorf("hit %d: %v", i, err)
 	}
 	return err
+}
+
+// ask is Peer.Ask with values.
+func ask(p *transport.Peer, h transport.Hit, expire int64) (a transport.Answer, err error) {
+	err = p.Ask(&h, expire, &a)
+	return a, err
 }
 
 // took wants f to take d of the bubble's time, or up to d+more.
@@ -154,9 +160,9 @@ type echo struct {
 
 func (e *echo) Now() int64 { return e.w.now() + int64(time.Hour) }
 
-func (e *echo) Decide(h transport.Hit, _ int64) transport.Answer {
+func (e *echo) Decide(h *transport.Hit, _ int64, a *transport.Answer) {
 	e.decided.Add(1)
-	return transport.Answer{Verdict: echoed(h)}
+	a.Verdict = echoed(*h)
 }
 
 // noCalls is the part of a Handler that takes no calls, and sees nothing.

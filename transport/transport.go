@@ -88,11 +88,18 @@ type Hit struct {
 	// Orphan says that the hit was sent to another holder of the key's state, which
 	// was silent: it may have been debited there.
 	Orphan bool
+	// Count is how many equal hits this one stands for, where a Handler sees it: they
+	// waited for the same frame, and are to be decided as if one after the other.
+	// Ask ignores it.
+	Count int
 }
 
 // Answer is what the owner says to a hit.
 type Answer struct {
 	Verdict bucket.Verdict
+	// Run is where a Handler writes what is said to each of Count hits, where that is
+	// more than one. If it leaves it empty, the Verdict is said to all.
+	Run *bucket.Run
 	// Number is the hit's, among those of its asker's boot to this peer. Ask sets
 	// it with an error as well, as the hit may have been debited; it is 0 where the
 	// hit was never put in a frame and so was not.
@@ -116,10 +123,10 @@ type Handler interface {
 	// Now is the handler's monotonic clock, in nanoseconds. It is read once a
 	// frame.
 	Now() int64
-	// Decide decides one hit at the time now. It is called for one hit of each
-	// peer at a time, in the order in which that peer asked, and must not block
-	// nor call DecideOnce.
-	Decide(h Hit, now int64) Answer
+	// Decide decides one hit at the time now, and writes to a, which is zero
+	// before. It is called for one hit of each peer at a time, in the order in which
+	// that peer asked, must not block nor call DecideOnce, and keeps neither pointer.
+	Decide(h *Hit, now int64, a *Answer)
 	// Sight goes with the answer to every heartbeat. It must not block.
 	Sight() Sight
 	// Call answers a bulk call of the boot from. It may block until the context
@@ -154,8 +161,8 @@ type Clock func() int64
 
 const (
 	maxFrameHits  = 1024
-	maxFrameRules = 64 // different rules in one frame
-	maxQueue      = 8192
+	maxFrameRules = 64   // different rules in one frame
+	maxQueue      = 8192 // entries
 	// maxFrameBytes is the largest of the sizes in which gRPC pools buffers, but
 	// for that of 1 MiB, which would be cleared for every frame.
 	maxFrameBytes = 32 << 10
@@ -171,6 +178,7 @@ const (
 	MaxCall = 4 << 20
 
 	maxMessage = 128 << 10 // of hits; calls are bounded by MaxCall
-	window     = 4 << 20   // set on both ends: it switches gRPC's estimator pings off
+	maxReply   = maxMessage - 1<<10
+	window     = 4 << 20 // set on both ends: it switches gRPC's estimator pings off
 	dialTime   = time.Second
 )

@@ -8,10 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 )
 
 // balancerName is the balancer's X-Served-By, on what no replica has answered.
 const balancerName = "balancer"
+
+// pagePath is where the dashboard is.
+const pagePath = "/_shoal/"
 
 // maxBody is the longest body that the balancer passes on. A replica that reads
 // none of it still takes in this much, so that its answer is always read.
@@ -23,8 +27,9 @@ type balancer struct {
 	upstreams *upstreams
 }
 
-// newBalancer serves on l. It is ready when settled says so.
-func newBalancer(l net.Listener, replicas []string, pass *pass, settled func() bool, log *slog.Logger) *balancer {
+// newBalancer serves on l. It is ready when settled says so. page is what it has of its
+// own below pagePath; nil is nothing.
+func newBalancer(l net.Listener, replicas []string, pass *pass, settled func() bool, page http.Handler, log *slog.Logger) *balancer {
 	b := &balancer{upstreams: newUpstreams(replicas)}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -40,11 +45,13 @@ func newBalancer(l net.Listener, replicas []string, pass *pass, settled func() b
 	}
 	health, ready := healthz(), readyz(settled)
 	b.server = serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/healthz":
+		switch path := r.URL.Path; {
+		case path == "/healthz":
 			servedBy(balancerName, health).ServeHTTP(w, r)
-		case "/readyz":
+		case path == "/readyz":
 			servedBy(balancerName, ready).ServeHTTP(w, r)
+		case page != nil && strings.HasPrefix(path+"/", pagePath):
+			servedBy(balancerName, page).ServeHTTP(w, r)
 		default:
 			r.Body = body{http.MaxBytesReader(w, r.Body, maxBody)}
 			proxy.ServeHTTP(w, r)

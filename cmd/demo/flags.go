@@ -22,6 +22,7 @@ const maxLinger = 30 * time.Second
 
 const demoUsage = `Usage: demo [flags]            some replicas and a load balancer, in one process
        demo replica [flags]    one replica (demo replica -h lists its flags)
+       demo load [flags]       load for either (demo load -h lists its flags)
 
 Flags:
 `
@@ -114,7 +115,7 @@ func parse(fs *flag.FlagSet, args []string, stdout io.Writer, usage string) erro
 	case err != nil:
 		return usageError{err}
 	case fs.NArg() > 0:
-		return usagef("unexpected argument %q; the only command is replica, and it comes before all flags", fs.Arg(0))
+		return usagef("unexpected argument %q; the commands are replica and load, and come before all flags", fs.Arg(0))
 	}
 	return nil
 }

@@ -3,12 +3,14 @@
 //
 //	go run ./cmd/demo            three replicas and a load balancer
 //	go run ./cmd/demo replica    one replica; several of these make a cluster
+//	go run ./cmd/demo load       send load, and check that the limit is kept
 //	go run ./cmd/demo -h         all flags
 //
 // Everything is what it would be in production: each replica has a cluster.Node
 // with its own sockets, the replicas find each other by gossip and ask each
 // other over gRPC, and clients come by HTTP. The all-in-one merely keeps all of
-// it in one process. The balancer is httputil.ReverseProxy and goes round
+// it in one process, where a dashboard at /_shoal/ of the balancer shows what they do,
+// and can make them come, go, crash and lose sight of each other. The balancer is httputil.ReverseProxy and goes round
 // robin, so consecutive requests meet different replicas; X-Served-By says which.
 //
 // The routes of a replica:
@@ -77,6 +79,9 @@ func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", ";
 
 // command starts what the arguments ask for and stays with it to its end.
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && args[0] == "load" {
+		return loads(ctx, args[1:], stdout, stderr)
+	}
 	p, err := start(ctx, args, stdout, stderr)
 	if err != nil && ctx.Err() != nil {
 		return nil // being told to end is no failure

@@ -94,6 +94,12 @@ func TestRunDemo(t *testing.T) {
 	}
 	c := newClient(t, "")
 	want(t, c.get(front+"/readyz"), 200)
+	want(t, c.get(p.prints(`dashboard +(http://\S+/_shoal/)`)[1]), 200)
+	want(t, c.get(front+"/_shoal/api/nothing"), 404)
+
+	load := launch(t, "load", "-target", front, "-rate", "200", "-keys", "3", "-limit", "20/second", "-duration", "300ms")
+	load.prints(`admitted over the limit: 0`)
+	load.ends()
 	p.ends()
 	if _, err := net.DialTimeout("tcp", strings.TrimPrefix(front, "http://"), time.Second); err == nil {
 		t.Error("the balancer still listens")
@@ -142,6 +148,12 @@ func TestFaults(t *testing.T) {
 	}
 	defer taken.Close()
 	used := taken.Addr().String()
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := gone.Addr().String()
+	gone.Close()
 	for _, tt := range []struct {
 		args string
 		code int
@@ -174,6 +186,24 @@ func TestFaults(t *testing.T) {
 		{"replica -linger 1h", 2, "-linger 1h0m0s is not between 0s and"},
 		{"replica -trusted-proxies 10.0.0.0/33", 2, `-trusted-proxies: "10.0.0.0/33" is not a network`},
 		{"replica -trusted-proxies 10.0.0.1,everybody", 2, `-trusted-proxies: "everybody"`},
+		{"load -rate 0", 2, "-rate 0 is not between 1 and"},
+		{"load -rate much", 2, `invalid value "much" for flag -rate`},
+		{"load -keys 0", 2, "-keys 0 is not between 1 and"},
+		{"load -skew -1", 2, "-skew -1 is not between 0"},
+		{"load -duration 1h", 2, "-duration 1h0m0s is not"},
+		{"load -limit ten", 2, `-limit: `},
+		{"load -limit 2/concurrent", 2, `-limit: `},
+		{"load -limit 5/day;2/calendar", 2, `-limit: `},
+		{"load -target 127.0.0.1:8080", 2, `-target "127.0.0.1:8080" is not like http://`},
+		{"load -target http://127.0.0.1/test", 2, "a path belongs into -route"},
+		{"load -target http://example.com", 2, "give -any-host"},
+		{"load -target http://192.0.2.1:80", 2, "give -any-host"},
+		{"load -target http://127.0.0.1:99999", 2, "-target: "},
+		{"load -route test", 2, `-route "test" doesn't begin with a slash`},
+		{"load -route /test -keys 2", 2, "-keys 2: -route has no {key}"},
+		{"load -route /try?limit={limit}", 2, "give -limit as well"},
+		{"load -duration 1s -target http://" + closed, 1, "nobody answers at http://" + closed},
+		{"load more", 2, `unexpected argument "more"`},
 	} {
 		var stdout, stderr output
 		code := run(t.Context(), strings.Fields(tt.args), &stdout, &stderr)
@@ -186,7 +216,7 @@ func TestFaults(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for args, part := range map[string]string{"-h": "-listen host:port", "replica -h": "-seeds host:port,...", "replica --help": "-insecure"} {
+	for args, part := range map[string]string{"-h": "-listen host:port", "replica -h": "-seeds host:port,...", "replica --help": "-insecure", "load -h": "-any-host"} {
 		var stdout, stderr output
 		if code := run(t.Context(), strings.Fields(args), &stdout, &stderr); code != 0 || !strings.Contains(stdout.String(), part) || stderr.String() != "" {
 			t.Errorf("demo %s: exit %d, %q%q", args, code, stdout.String(), stderr.String())

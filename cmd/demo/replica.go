@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/shoal-dev/shoal/cluster"
+	"github.com/shoal-dev/shoal/cmd/demo/internal/cutnet"
 	"github.com/shoal-dev/shoal/httpmw"
 )
 
@@ -28,7 +29,10 @@ type replicaConfig struct {
 type replica struct {
 	node   *cluster.Node
 	server *server
-	ending atomic.Bool // no longer ready
+	host   *cutnet.Host // nil but in the all-in-one
+	number int          // likewise
+	ending atomic.Bool  // no longer ready
+	killed atomic.Bool  // without a farewell
 	linger time.Duration
 	log    *slog.Logger
 }
@@ -94,6 +98,18 @@ func (r *replica) leave(ctx context.Context) {
 	if err := r.node.Close(ctx); err != nil {
 		r.log.Warn("left without telling the others", "error", err)
 	}
+}
+
+// kill ends the replica as kill -9 does: from one moment to the next it has no sockets.
+func (r *replica) kill() {
+	r.killed.Store(true)
+	r.ending.Store(true)
+	r.host.Kill()
+	_ = r.server.http.Close()
+	<-r.server.ended
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = r.node.Close(ctx) // which complains that nobody heard a farewell
 }
 
 func count(n int, noun string) string {

@@ -27,22 +27,23 @@ func (d *demo) wait(ctx context.Context) error {
 // settled reports whether all replicas are ready, agree who owns what, and have
 // each other's answers.
 func (d *demo) settled() bool {
-	for _, r := range d.replicas {
-		if !r.node.Ready() || len(r.node.Members()) != len(d.replicas) || r.node.TableHash() != d.replicas[0].node.TableHash() {
+	replicas := d.living()
+	for _, r := range replicas {
+		if !r.node.Ready() || len(r.node.Members()) != len(replicas) || r.node.TableHash() != replicas[0].node.TableHash() {
 			return false
 		}
 	}
-	return d.answering()
+	return answering(replicas)
 }
 
 // answering reports whether every replica decides for every other. It takes
 // nothing.
-func (d *demo) answering() bool {
+func answering(replicas []*replica) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), probeTime)
 	defer cancel()
 	rule := bucket.MustRule("probe", "1/second")
-	for _, key := range d.probes(rule) {
-		for _, r := range d.replicas {
+	for _, key := range probes(replicas, rule) {
+		for _, r := range replicas {
 			if decision, err := r.node.Take(ctx, rule, key, 0); err != nil || decision.Degraded {
 				return false
 			}
@@ -52,12 +53,12 @@ func (d *demo) answering() bool {
 }
 
 // probes returns a key of each owner.
-func (d *demo) probes(rule *bucket.Rule) []string {
+func probes(replicas []*replica, rule *bucket.Rule) []string {
 	var keys []string
 	owners := map[string]bool{}
-	for i := 0; len(owners) < len(d.replicas) && i < maxProbes; i++ {
+	for i := 0; len(owners) < len(replicas) && i < maxProbes; i++ {
 		key := strconv.Itoa(i)
-		if owner := d.replicas[0].node.Owner(rule, key); !owners[owner] {
+		if owner := replicas[0].node.Owner(rule, key); !owners[owner] {
 			owners[owner] = true
 			keys = append(keys, key)
 		}

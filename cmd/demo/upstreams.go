@@ -20,14 +20,13 @@ const (
 // upstreams is a transport that sends each request to the next replica in turn,
 // and on to another if that one can't be dialled.
 type upstreams struct {
-	addresses []string
+	addresses atomic.Pointer[[]string]
 	next      atomic.Uint64
 	transport *http.Transport
 }
 
 func newUpstreams(addresses []string) *upstreams {
-	return &upstreams{
-		addresses: addresses,
+	u := &upstreams{
 		transport: &http.Transport{
 			DialContext:           (&net.Dialer{Timeout: dialTime}).DialContext,
 			MaxIdleConnsPerHost:   idlePerReplica,
@@ -37,7 +36,12 @@ func newUpstreams(addresses []string) *upstreams {
 			DisableCompression:    true, // what the client accepts is its own affair
 		},
 	}
+	u.set(addresses)
+	return u
 }
+
+// set changes the replicas to send further requests to: at least one.
+func (u *upstreams) set(addresses []string) { u.addresses.Store(&addresses) }
 
 // RoundTrip implements http.RoundTripper. Only a request that no replica can
 // have seen is tried again, so none is charged twice.
@@ -48,9 +52,9 @@ func (u *upstreams) RoundTrip(r *http.Request) (resp *http.Response, err error) 
 	if r.Body != nil && r.Body != http.NoBody {
 		out.Body = io.NopCloser(r.Body) // a failed attempt closes it; the proxy does so at the end
 	}
-	first := u.next.Add(1)
-	for i := range uint64(len(u.addresses)) {
-		target.Host = u.addresses[(first+i)%uint64(len(u.addresses))]
+	first, addresses := u.next.Add(1), *u.addresses.Load()
+	for i := range uint64(len(addresses)) {
+		target.Host = addresses[(first+i)%uint64(len(addresses))]
 		resp, err = u.transport.RoundTrip(out)
 		if err == nil || !undialled(err) || r.Context().Err() != nil {
 			break

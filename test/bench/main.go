@@ -5,10 +5,12 @@
 //	go run . -pin                            # the table to compare designs by
 //	go run . -callers 1,16,64,256,1024       # unpinned
 //	go run . -systems shoal,shoal-transport,unary -profile /tmp/p -json r.json
+//	go run . -rate 20000 -callers 1024       # an open loop
+//	go run . -svg chart.svg                  # as the README shows
 //
-// The systems differ only in how the hit travels. The owner makes the same
-// decision by the same bucket.Store in all of them, and the keys and the callers
-// are the same:
+// The keys and the callers are the same for all systems. Those of the first kind
+// differ only in how the hit travels: the owner makes the same decision by the same
+// bucket.Store in all of them.
 //
 //   - shoal: cluster.Node.Take between two real nodes, for keys that the other
 //     node owns: routing, digest, batching, deadline of 50 ms, failure policy.
@@ -17,6 +19,12 @@
 //   - unary: a plain unary gRPC method with default options, one small
 //     message each way and no deadline, the least that a service of this kind
 //     can do. What it leaves out is in its favour.
+//
+// The others are what services use today, with their servers started for the run
+// where they are installed: redis_rate and httprate as their users call them; the same
+// arithmetic, and a bare INCR, with all callers' commands in one pipe, as a careful
+// engineer would write it; and a bare incr in memcached. The servers' CPU time is
+// counted. INCR and incr only count: windows, refusals and what is in headers would come on top.
 //
 // Every round measures every system, in an order that rotates, with owners and
 // connections of its own, so a slow minute of the machine hits all of them. A
@@ -35,7 +43,8 @@
 // column's brackets are wider than the difference that you look for, there is
 // no difference. p50 and p99 are those of a closed loop: callers wait for each
 // other, so at many callers they say how fast the loop turns and not how long a
-// lone request would take.
+// lone request would take. With -rate hits come when they are due instead, and their
+// latency counts from then, the inaccuracy of timers included.
 //
 // A decision counts only if the owner made it: refused, degraded and unanswered
 // ones are counted as failed. The limit is far away and the keys are many, so no
@@ -97,8 +106,5 @@ func bench(ctx context.Context, args []string, out, progress io.Writer) error {
 	if _, err := io.WriteString(out, r.text()); err != nil {
 		return err
 	}
-	if p.json == "" {
-		return nil
-	}
-	return r.writeJSON(p.json)
+	return r.write(p)
 }

@@ -64,19 +64,27 @@ func own(s system, in io.Reader, out io.Writer) error {
 	defer p.end()
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
-		if err := answers.Encode(reply(lines.Text(), &p)); err != nil {
+		if err := answers.Encode(reply(s, lines.Text(), &p)); err != nil {
 			return err
 		}
 	}
 	return lines.Err()
 }
 
-func reply(line string, p *profile) answer {
+// server is a system whose server is a process beside the owner's.
+type server interface{ cpu() (time.Duration, error) }
+
+func reply(s system, line string, p *profile) answer {
 	command, file, _ := strings.Cut(line, " ")
 	var err error
 	switch {
 	case command == "usage":
 		u, err := readUsage()
+		if beside, ok := serverOf(s); ok && err == nil {
+			var more time.Duration
+			more, err = beside.cpu()
+			u.CPU += more
+		}
 		if err != nil {
 			return answer{Error: err.Error()}
 		}
@@ -92,6 +100,15 @@ func reply(line string, p *profile) answer {
 		return answer{Error: err.Error()}
 	}
 	return answer{}
+}
+
+// serverOf looks behind the system's name, too.
+func serverOf(s system) (server, bool) {
+	if e, ok := s.(entry); ok {
+		s = e.system
+	}
+	beside, ok := s.(server)
+	return beside, ok
 }
 
 // owner is the owner process as the asker sees it.

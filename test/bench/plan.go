@@ -19,8 +19,10 @@ type plan struct {
 	time    time.Duration // measured, of each system and number of callers in a round
 	warmup  time.Duration // before each measurement
 	keys    int
+	rate    int // hits a second in an open loop, or 0
 	pin     bool
 	json    string // file, or ""
+	svg     string // file, or ""
 	profile string // folder, or ""
 }
 
@@ -36,6 +38,7 @@ func (e helpError) Is(target error) bool { return target == flag.ErrHelp }
 const (
 	maxCallers = 100_000
 	maxKeys    = 10_000_000
+	maxRate    = 10_000_000
 	minTime    = 10 * time.Millisecond
 
 	// overhead is about how long a system takes to start and to stop.
@@ -48,13 +51,15 @@ func parsePlan(args []string) (plan, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.StringVar(&callers, "callers", "64,256", "numbers of closed-loop `callers`, one measurement each")
-	f.StringVar(&names, "systems", "shoal,unary", "`names` of what to measure; the others are compared with the first")
+	f.StringVar(&names, "systems", all, "`names` of what to measure; the others are compared with the first. \"all\" are those whose server is installed")
 	f.IntVar(&p.rounds, "rounds", 5, "how often to measure everything")
 	f.DurationVar(&p.time, "time", time.Second, "how long one measurement lasts")
 	f.DurationVar(&p.warmup, "warmup", 200*time.Millisecond, "how long the callers run before each measurement")
 	f.IntVar(&p.keys, "keys", 10_000, "how many different keys are asked for, at random")
+	f.IntVar(&p.rate, "rate", 0, "hits a `second` in an open loop: latency counts from when a hit was due, and -callers only says how many may be asked for at a time (default: callers ask without pause)")
 	f.BoolVar(&p.pin, "pin", false, "keep both processes on one CPU")
 	f.StringVar(&p.json, "json", "", "write every single measurement to this `file`")
+	f.StringVar(&p.svg, "svg", "", "draw the medians in this `file`")
 	f.StringVar(&p.profile, "profile", "", "write CPU profiles of both processes into this `folder`; they slow the run down")
 	if err := f.Parse(args); err == flag.ErrHelp {
 		return p, helpError{help(f)}
@@ -85,6 +90,8 @@ func (p plan) validate() error {
 		return fmt.Errorf("-time: %v is not at least %v, as the system counts CPU time in such ticks", p.time, minTime)
 	case p.warmup < 0:
 		return fmt.Errorf("-warmup: %v is negative", p.warmup)
+	case p.rate < 0 || p.rate > maxRate:
+		return fmt.Errorf("-rate: %d is not between 0 and %d", p.rate, maxRate)
 	case p.keys < 1 || p.keys > maxKeys:
 		return fmt.Errorf("-keys: %d is not between 1 and %d", p.keys, maxKeys)
 	}
@@ -117,12 +124,26 @@ func parseCallers(s string) ([]int, error) {
 	return callers, nil
 }
 
+// all are the systems that can run here.
+const all = "all"
+
 func parseSystems(s string) ([]entry, error) {
 	var chosen []entry
+	if s == all {
+		for _, e := range systems() {
+			if e.missing() == "" {
+				chosen = append(chosen, e)
+			}
+		}
+		return chosen, nil
+	}
 	for field := range strings.SplitSeq(s, ",") {
 		e, err := findSystem(strings.TrimSpace(field))
 		if err != nil {
 			return nil, err
+		}
+		if why := e.missing(); why != "" {
+			return nil, fmt.Errorf("%s: %s; install it from your system's packages", e.name, why)
 		}
 		if slices.ContainsFunc(chosen, func(c entry) bool { return c.name == e.name }) {
 			return nil, fmt.Errorf("%s is there twice", e.name)
@@ -137,6 +158,9 @@ func help(f *flag.FlagSet) string {
 	b.WriteString("bench measures decisions that are forwarded from one process to another on loopback.\n\nSystems:\n")
 	for _, e := range systems() {
 		fmt.Fprintf(&b, "  %-16s %s\n", e.name, e.about)
+		if why := e.missing(); why != "" {
+			fmt.Fprintf(&b, "  %-16s (%s)\n", "", why)
+		}
 	}
 	b.WriteString("\nFlags:\n")
 	f.SetOutput(&b)

@@ -95,18 +95,30 @@ func newReport(p plan) report {
 	if n := runtime.GOMAXPROCS(0); n != r.CPUs {
 		r.Condition += fmt.Sprintf(", GOMAXPROCS %d", n)
 	}
+	if p.rate > 0 {
+		r.Condition += fmt.Sprintf("; open loop, %d hits/s", p.rate)
+	}
 	if r.Profiled {
 		r.Condition += ", while being profiled"
 	}
 	return r
 }
 
-func (r report) writeJSON(name string) error {
+// write writes the files that the plan wants.
+func (r report) write(p plan) error {
+	if p.svg != "" {
+		if err := os.WriteFile(p.svg, []byte(r.chart()), 0o644); err != nil {
+			return err
+		}
+	}
+	if p.json == "" {
+		return nil
+	}
 	b, err := json.MarshalIndent(r, "", "\t")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(name, append(b, '\n'), 0o644)
+	return os.WriteFile(p.json, append(b, '\n'), 0o644)
 }
 
 // text is what the program prints.

@@ -62,7 +62,7 @@ func runSystem(ctx context.Context, p plan, e entry, round int) ([]sample, error
 // measure has so many callers ask for the time of the plan.
 func measure(ctx context.Context, p plan, a asker, o *owner, callers, round int) (sample, error) {
 	runtime.GC()
-	l := startLoad(a, callers, p.keys)
+	l := startLoad(a, callers, p.keys, p.rate)
 	seen, err := observe(ctx, p, l, o, fmt.Sprintf("%s-%d-%d", o.name, callers, round))
 	sum := l.stop()
 	if err != nil {

@@ -39,11 +39,24 @@ type entry struct {
 	system
 }
 
+// missing says what the system needs that isn't there, or nothing.
+func (e entry) missing() string {
+	if needs, ok := e.system.(interface{ missing() string }); ok {
+		return needs.missing()
+	}
+	return ""
+}
+
 func systems() []entry {
 	return []entry{
 		{"shoal", "cluster.Node.Take, for keys that the other node owns", shoal{}},
 		{"shoal-transport", "transport.Peer.Ask alone", peerOnly{}},
 		{"unary", "a plain unary gRPC method with default options", unary{}},
+		{"redis_rate", "go-redis/redis_rate: a script in Redis, one round trip a decision", redisRate{redisServer()}},
+		{"redis-pipelined", "the same arithmetic in Redis, all callers' commands in one pipe", pipelined{redisServer(), gcraScript}},
+		{"redis-incr", "a bare INCR in Redis, all callers' commands in one pipe", pipelined{redisServer(), ""}},
+		{"httprate-redis", "go-chi/httprate with its counters in Redis", httprateRedis{redisServer()}},
+		{"memcached", "a bare incr in memcached, one round trip a decision", memcached{memcachedServer()}},
 	}
 }
 
@@ -62,6 +75,14 @@ func findSystem(name string) (entry, error) {
 // back that no bucket is ever full: a full one would be dropped and made again.
 func benchRule() *bucket.Rule { return bucket.MustRule("bench", "1000000000 per 365 days") }
 
+func keyNames(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = keyName(i)
+	}
+	return names
+}
+
 func keyName(i int) string { return fmt.Sprintf("user-%d", i) }
 
 // decider is the owner of the systems that are no cluster.
@@ -78,8 +99,8 @@ func (d decider) Now() int64 { return int64(time.Since(d.started)) }
 
 func (d decider) Sight() transport.Sight { return transport.Sight{} }
 
-func (d decider) Decide(h transport.Hit, now int64) transport.Answer {
-	return transport.Answer{Verdict: d.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)}
+func (d decider) Decide(h *transport.Hit, now int64, a *transport.Answer) {
+	a.Verdict = d.store.TakeDigest(h.Rule, h.Digest, h.Tokens, now)
 }
 
 func (d decider) Call(context.Context, uint64, uint8, []byte) ([]byte, error) {

@@ -53,8 +53,8 @@ const hitTimeout = int64(48 * time.Millisecond)
 
 func (a *peerAsker) ask(i int) error {
 	hit := transport.Hit{Digest: a.store.Digest(a.rule, a.keys[i]), Rule: a.rule, Tokens: 1}
-	answer, err := a.peer.Ask(hit, a.Now()+hitTimeout)
-	if err != nil {
+	var answer transport.Answer
+	if err := a.peer.Ask(&hit, a.Now()+hitTimeout, &answer); err != nil {
 		return err
 	}
 	if !answer.Verdict.Allowed {

@@ -72,7 +72,7 @@ func left(a answer, remaining int) bool {
 	return a.Policy == policy && strings.HasPrefix(a.Limit, fmt.Sprintf("%s;r=%d;t=", limitName, remaining))
 }
 
-// page is testdata/page.html in a browser.
+// page is a tab of a browser.
 type page struct {
 	t   *testing.T
 	ctx context.Context
@@ -80,9 +80,19 @@ type page struct {
 
 func openPage(t *testing.T) page {
 	t.Helper()
-	path := program(t, "chromium", "chromium-browser", "google-chrome")
+	p := newTab(t)
 	files := httptest.NewServer(http.FileServer(http.Dir("testdata")))
 	t.Cleanup(files.Close)
+	if err := chromedp.Do(p.ctx, chromedp.Navigate(files.URL+"/page.html")); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// newTab is a tab of a browser that is closed with the test.
+func newTab(t *testing.T) page {
+	t.Helper()
+	path := program(t, "chromium", "chromium-browser", "google-chrome")
 	opts := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(path),
 		chromedp.NoSandbox) // root and containers have none, and all that it opens is ours
@@ -94,13 +104,13 @@ func openPage(t *testing.T) page {
 			t.Errorf("closing the browser: %v", err)
 		}
 	})
-	if err := chromedp.Do(ctx, chromedp.Navigate(files.URL+"/page.html")); err != nil {
+	if err := chromedp.Do(ctx); err != nil { // the tab lasts as long as the context that it was opened with
 		t.Fatalf("%s: %v", path, err)
 	}
 	return page{t, ctx}
 }
 
-// buy is the page's buy.
+// buy is the buy of testdata/page.html.
 func (p page) buy(a *api, path string) []answer {
 	p.t.Helper()
 	answers, err := chromedp.Run(p.ctx, chromedp.Evaluate[[]answer](fmt.Sprintf("buy(%q, %q)", a.url, path), chromedp.EvalAwaitPromise))
