@@ -38,10 +38,11 @@ type living struct {
 // openGossip starts gossiping, alone so far. It settles what only the sockets
 // could tell: the address, and the node's name where it is made of that.
 func openGossip(c *Config, id trust, peers net.Addr, now func() int64) (*gossip, error) {
-	transport, err := c.Network.Gossip(c.Bind)
+	opened, err := c.Network.Gossip(c.Bind)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: Config.Bind: %w", err)
 	}
+	transport := newGate(opened)
 	ip, port := "", 0
 	if c.Advertise != "" {
 		host, p, _ := net.SplitHostPort(c.Advertise)

@@ -38,7 +38,7 @@ func NewServer(handler Handler, hello Hello, secure *tls.Config) *Server {
 		credentials = grpccredentials.NewTLS(secure)
 	}
 	s.grpc = grpc.NewServer(
-		grpc.Creds(credentials),
+		grpc.Creds(through{credentials}),
 		grpc.ForceServerCodecV2(rawCodec{&s.buffers}),
 		grpc.StaticStreamWindowSize(window),
 		grpc.StaticConnWindowSize(window),
@@ -47,7 +47,7 @@ func NewServer(handler Handler, hello Hello, secure *tls.Config) *Server {
 		grpc.MaxConcurrentStreams(32), // so many calls of a peer at a time
 		grpc.ConnectionTimeout(3*time.Second),
 		grpc.WaitForHandlers(true),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 2 * bulkIdle, Time: 10 * time.Second, Timeout: 5 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)
 	s.grpc.RegisterService(&grpc.ServiceDesc{
@@ -61,7 +61,7 @@ func NewServer(handler Handler, hello Hello, secure *tls.Config) *Server {
 
 // Serve accepts peers until Close, and then returns nil.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.grpc.Serve(l); !errors.Is(err, grpc.ErrServerStopped) {
+	if err := s.grpc.Serve(&gate{Listener: l}); !errors.Is(err, grpc.ErrServerStopped) {
 		return err
 	}
 	return nil
@@ -79,28 +79,33 @@ const admitTime = dialTime * 9 / 10
 // admit returns the boot of the sender of a stream or a call, if it may come in.
 func (s *Server) admit(ctx context.Context) (from uint64, err error) {
 	from, err = s.hello.check(ctx)
-	if err != nil || s.door == nil {
-		return from, err
+	if err != nil {
+		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, admitTime)
-	defer cancel()
-	if err := s.door.Admit(ctx, from, certificate(ctx)); err != nil {
-		return 0, status.Errorf(codes.PermissionDenied, "shoal: boot %s: %v", idText(from), err)
+	var info shown
+	if p, ok := peer.FromContext(ctx); ok {
+		info, _ = p.AuthInfo.(shown)
+	}
+	if s.door != nil {
+		ctx, cancel := context.WithTimeout(ctx, admitTime)
+		defer cancel()
+		if err := s.door.Admit(ctx, from, info.certificate()); err != nil {
+			return 0, status.Errorf(codes.PermissionDenied, "shoal: boot %s: %v", idText(from), err)
+		}
+	}
+	if info.visitor != nil {
+		info.visitor.welcome()
 	}
 	return from, nil
 }
 
-// certificate returns what the sender has shown, or nil.
-func certificate(ctx context.Context) []byte {
-	p, ok := peer.FromContext(ctx)
-	if !ok {
+// certificate returns the one that was shown, or nil.
+func (i shown) certificate() []byte {
+	t, ok := i.AuthInfo.(grpccredentials.TLSInfo)
+	if !ok || len(t.State.PeerCertificates) == 0 {
 		return nil
 	}
-	info, ok := p.AuthInfo.(grpccredentials.TLSInfo)
-	if !ok || len(info.State.PeerCertificates) == 0 {
-		return nil
-	}
-	return info.State.PeerCertificates[0].Raw
+	return t.State.PeerCertificates[0].Raw
 }
 
 // serve answers one stream, frame by frame.
