@@ -44,6 +44,7 @@ type Decision struct {
 type Verdict struct {
 	Allowed    bool
 	Degraded   bool
+	Leased     bool  // others than the holder of the state have tokens of the key; it doesn't travel
 	Limit      uint8 // place in the rule
 	Remaining  int64
 	RetryAfter time.Duration

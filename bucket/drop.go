@@ -6,6 +6,12 @@ func (s *Store) Drop(partition int) {
 	sh := &s.shards[partition%shardCount]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	lent := &s.lent[partition%shardCount]
+	for hi, l := range lent.leases {
+		if partitionOf(hi) == partition {
+			lent.end(l)
+		}
+	}
 	t := &sh.table
 	for i := 0; i < len(t.slots); {
 		if e := &t.slots[i]; e.limit != 0 && partitionOf(e.hi) == partition {

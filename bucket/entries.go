@@ -52,9 +52,8 @@ func (s *Store) look(a *account, t *table, term *term, d Digest, m moment) (know
 	return known, anew // or else keep what can't be expressed as it was
 }
 
-// close records what becomes of every term after a hit that they all agreed to.
-// It records nothing, and returns false, if there is no room for new numbers.
-func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now int64) bool {
+// numbered reports whether there is room for the terms' numbers.
+func (s *Store) numbered(accounts []account, terms []term) bool {
 	for i := range terms {
 		if accounts[i].limit != 0 {
 			continue
@@ -63,6 +62,15 @@ func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now 
 		if accounts[i].limit, ok = s.limits.number(&terms[i]); !ok {
 			return false
 		}
+	}
+	return true
+}
+
+// close records what becomes of every term after a hit that they all agreed to.
+// It records nothing, and returns false, if there is no room for new numbers.
+func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now int64) bool {
+	if !s.numbered(accounts, terms) {
+		return false
 	}
 	for i := range terms { // before any insert: it moves entries
 		if e := accounts[i].entry; e != nil {

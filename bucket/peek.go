@@ -51,8 +51,12 @@ func (s *Store) peek(held *atomic.Int64, h *hit) (v Verdict, ok bool) {
 	m := moment{h.now, satAdd(s.epoch, h.now)}
 	var space [MaxLimits]account
 	accounts := space[:len(h.terms)]
+	lease := s.lease(sh, h.digest, m)
 	for i := range h.terms {
 		s.look(&accounts[i], &sh.table, &h.terms[i], h.digest, m)
+	}
+	if lease != nil {
+		lease.lower(&v, h, accounts, m)
 	}
 	settle(&v, h.terms, h.plain, accounts, uint64(h.n), m)
 	if v.Allowed && h.n > 0 && !s.limits.fits(h.terms[:h.plain]) {

@@ -1,5 +1,7 @@
 package bucket
 
+import "math"
+
 // refunds is what a shard remembers for the sake of the receipts that are still
 // out. A refund brings forward the charges after its own: they are paid back sooner
 // than their receipts say. A reset, or a change of the limits' numbers, makes all
@@ -47,6 +49,21 @@ func (l *refunds) forget(d Digest, now int64) {
 	l.add(refunded{digest: d, at: now})
 }
 
+// returned notes that lent tokens of a key came back. That brings forward charges as
+// a refund does, of which it can't be said which.
+func (l *refunds) returned(d Digest, now int64) {
+	lent := Receipt{tokens: 1, at: math.MinInt64}
+	if l.last != nil {
+		for i := range l.last {
+			if e := &l.last[i]; e.digest == d && e.receipt == lent {
+				e.at = max(e.at, now)
+				return
+			}
+		}
+	}
+	l.add(refunded{d, lent, now})
+}
+
 // forgot reports whether a receipt of that time is void.
 func (l *refunds) forgot(d Digest, at int64) bool {
 	e := l.forgotten(d)
@@ -79,7 +96,7 @@ func (l *refunds) owed(g *gcra, h *hit, r *Receipt, i int) span {
 			if e.digest != h.digest || e.at < r.at || e.receipt.at > r.at || e.receipt.tokens == 0 {
 				continue // it brought forward nothing, or only what came later
 			}
-			if e.receipt.rule != r.rule {
+			if e.receipt.rule != r.rule || e.receipt.at < 0 {
 				return g.rest(price, price, age)
 			}
 			cost, last := g.claim(&e.receipt, i, width)

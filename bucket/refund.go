@@ -54,6 +54,7 @@ func (s *Store) refund(held *atomic.Int64, h *hit, r Receipt) (credited, ok bool
 		return false, true
 	}
 	m := moment{h.now, satAdd(s.epoch, h.now)}
+	s.lease(sh, h.digest, m) // what has ended was never less than at the floor
 	for i := range h.terms[:h.plain] {
 		var a account
 		t := &h.terms[i]

@@ -6,7 +6,9 @@ import "sync/atomic"
 // reports whether there was anything to forget. Receipts from before are void.
 //
 // A copy of the key's state that is elsewhere still knows what was taken, and
-// Merge brings it back: who keeps copies must reset the key at all of them.
+// Merge brings it back: who keeps copies must reset the key at all of them. Tokens
+// that are lent stay so, and lower the capacity until their leases end; but not those
+// that were lent by a store which had the key's state before.
 func (s *Store) Reset(rule *Rule, key string, now int64) (found bool) {
 	return s.ResetDigest(rule, s.Digest(rule, key), now)
 }
@@ -26,6 +28,7 @@ func (s *Store) ResetHeld(held *atomic.Int64, rule *Rule, d Digest, now int64) (
 	if held != nil && held.Load() == 0 {
 		return false, false
 	}
+	s.lease(sh, d, moment{now, satAdd(s.epoch, now)})
 	for i := range rule.terms {
 		e := sh.table.find(d.Hi, rule.terms[i].lo(d))
 		if e == nil {

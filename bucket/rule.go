@@ -86,6 +86,7 @@ type Rule struct {
 	shared *shared // with all copies of the Rule
 	wire   string  // AppendBinary's
 	print  uint32  // of wire, for receipts
+	hash   uint32  // of name
 	single bool    // one token bucket is all there is,
 	grain  uint8   // and in these its receipts count
 }
@@ -180,6 +181,10 @@ func MustRule(name, limits string, opts ...RuleOption) *Rule {
 // Name returns the rule's name.
 func (r *Rule) Name() string { return r.name }
 
+// NameHash returns a hash of the name, made with the rule: for tables of rules that
+// are looked up with every hit. Names of one hash may differ.
+func (r *Rule) NameHash() uint32 { return r.hash }
+
 // Limits returns a copy of the rule's limits, in the order given and without
 // the penalties.
 func (r *Rule) Limits() []Limit { return slices.Clone(r.limits[:r.plain]) }
@@ -241,12 +246,16 @@ func newTerm(id uint64, n numbers, zone *time.Location) term {
 
 // seal keeps what AppendBinary appends.
 func (r *Rule) seal(wire []byte) {
-	h := fnv.New32a()
-	h.Write(wire)
-	r.wire, r.print = string(wire), h.Sum32()
+	r.wire, r.print, r.hash = string(wire), sum(wire), sum([]byte(r.name))
 	if r.single = len(r.terms) == 1 && r.terms[0].algorithm == TokenBucket; r.single {
 		r.grain = uint8(r.terms[0].gcra.grain(width(1)))
 	}
+}
+
+func sum(b []byte) uint32 {
+	h := fnv.New32a()
+	h.Write(b)
+	return h.Sum32()
 }
 
 // shares divides the terms among replicas, in the space given.

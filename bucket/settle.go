@@ -10,6 +10,7 @@ type account struct {
 	next  State  // after the charge
 	wait  int64  // 0: it agrees
 	log   log    // of a SlidingLog, what is behind state
+	lease *lease // where tokens of the key are lent; state is at its floor then
 	kept  int64  // for how long the log was kept
 	limit uint32 // the term's index in the numbering, if entry has that; or 0
 }
@@ -17,8 +18,12 @@ type account struct {
 // take has the term decide on n tokens.
 func (a *account) take(t *term, n uint64, m moment) {
 	a.next, a.wait = t.take(a.state, n, m)
-	if a.wait > 0 && a.log.n > 0 && a.wait != int64(Never) {
+	switch {
+	case a.wait == 0 || a.wait == int64(Never):
+	case a.log.n > 0:
 		a.wait = t.window.until(a, n, m.now)
+	case a.lease != nil:
+		a.wait = a.lease.until(t, a.state, n, m)
 	}
 }
 

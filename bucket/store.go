@@ -51,6 +51,7 @@ type Store struct {
 	id     uint32
 	limits *numbering
 	sweep  sweep
+	lent   [shardCount]lent // by shard, and under its mutex
 }
 
 // shard is one cache line, of which a hit needs nearly all.
@@ -159,7 +160,8 @@ func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
 // anything. sh.mu is held.
 func (s *Store) decide(v *Verdict, sh *shard, h *hit) (charged bool) {
 	m := moment{h.now, satAdd(s.epoch, h.now)}
-	var few [2]account // most rules need no more, and clearing more takes its time
+	lease := s.lease(sh, h.digest, m) // it may move entries
+	var few [2]account                // most rules need no more, and clearing more takes its time
 	accounts := few[:min(len(h.terms), len(few))]
 	if len(h.terms) > len(few) {
 		var space [MaxLimits]account
@@ -167,6 +169,9 @@ func (s *Store) decide(v *Verdict, sh *shard, h *hit) (charged bool) {
 	}
 	for i := range h.terms {
 		s.open(&accounts[i], sh, &h.terms[i], h.digest, m)
+	}
+	if lease != nil {
+		lease.lower(v, h, accounts, m)
 	}
 	from, to := settle(v, h.terms, h.plain, accounts, uint64(h.n), m)
 	if h.n == 0 || from == to {
@@ -196,6 +201,6 @@ func (s *Store) Len() int {
 	return n
 }
 
-func (s *Store) shard(d Digest) *shard {
-	return &s.shards[d.Hi>>(64-partitionBits)%shardCount]
-}
+func (s *Store) shard(d Digest) *shard { return &s.shards[shardOf(d)] }
+
+func shardOf(d Digest) int { return int(d.Hi >> (64 - partitionBits) % shardCount) }

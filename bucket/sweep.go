@@ -49,6 +49,9 @@ func (s *Store) sweepSlice(now int64) (looked, gone int, done bool) {
 		s.sweep.slot, s.sweep.built = 0, t.built
 	}
 	i := s.sweep.slot
+	if i == 0 {
+		s.endLeases(s.sweep.shard, now)
+	}
 	for looked = 1; looked <= sliceSlots && i < len(t.slots); looked++ {
 		switch e := &t.slots[i]; {
 		case e.limit == 0:

@@ -17,7 +17,7 @@ func (s *Store) takeOne(v *Verdict, held *atomic.Int64, rule *Rule, digest Diges
 		return false
 	}
 	e := sh.table.find(digest.Hi, t.lo(digest))
-	if e == nil || uint64(n) > t.gcra.burst || !s.limits.at(e.number()).same(&t.numbers) {
+	if e == nil || s.lent[shardOf(digest)].leases != nil || uint64(n) > t.gcra.burst || !s.limits.at(e.number()).same(&t.numbers) {
 		s.takeAll(v, sh, &hit{rule.terms, rule.plain, rule.print, digest, n, now})
 		return true
 	}
@@ -41,6 +41,3 @@ func (s *Store) takeOne(v *Verdict, held *atomic.Int64, rule *Rule, digest Diges
 	sh.mu.Unlock()
 	return true
 }
-
-// lone reports whether a rule is one token bucket, which takeOne can decide.
-func (r *Rule) lone() bool { return len(r.terms) == 1 && r.terms[0].algorithm == TokenBucket }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/ring"
 )
 
 // ErrNotConcurrent: the rule has no limit on what runs at a time.
@@ -34,11 +35,22 @@ func (n *Node) Acquire(ctx context.Context, rule *bucket.Rule, key string) (rele
 		return func() {}, bucket.Decision{}, ErrNotConcurrent
 	}
 	if rule.Mode() == bucket.Off {
-		return func() {}, rule.Decision(bucket.Verdict{Allowed: true, Remaining: limit}), nil
+		v := bucket.Verdict{Allowed: true, Remaining: limit}
+		n.count(rule, &v, PathOff)
+		return func() {}, rule.Decision(v), nil
 	}
-	digest := n.store.Digest(rule, key)
-	v := n.acquire(rule, digest, limit, n.expiry(ctx, n.now()))
+	digest, now := n.store.Digest(rule, key), n.now()
+	by := PathForwarded
+	if n.parts.holds(ring.Partition(digest.Hi)) {
+		by = PathLocal
+	}
+	v := n.acquire(rule, digest, limit, n.expiry(ctx, now))
+	if v.Degraded {
+		by = PathPolicy
+	}
+	n.count(rule, &v, by)
 	if !v.Allowed {
+		n.denied.add(digest, rule, key, now)
 		return func() {}, rule.Decision(v), nil
 	}
 	return sync.OnceFunc(func() { n.release(digest) }), rule.Decision(v), nil

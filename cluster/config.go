@@ -89,7 +89,14 @@ type Config struct {
 	// admit no more than 4/3 of the rate. By default each side gives the whole limit.
 	ScaleMinority bool
 
-	// Log receives what happens to the cluster, never keys. nil discards it.
+	// DeniedKeys is how many of the most refused keys this replica remembers, with
+	// their text, for Node.Denied: at most 1000. 0 means none, as keys may be personal
+	// data: addresses, e-mails, API keys. They are kept in memory alone, on the replica
+	// that was asked about them.
+	DeniedKeys int
+
+	// Log receives what happens to the cluster, never keys. nil discards it. The same
+	// message comes at most 10 times at once and then once a second.
 	Log *slog.Logger
 	// Network is where sockets come from. nil means the operating system.
 	Network Network
@@ -98,8 +105,8 @@ type Config struct {
 // String returns what may be logged: no secret is in it, nor in what the fmt verbs
 // and log/slog make of a Config by itself.
 func (c Config) String() string {
-	return fmt.Sprintf("{Name:%q Cluster:%q Bind:%q PeerBind:%q Advertise:%q Seeds:%q Secret:%s AcceptSecrets:%d DigestKey:%s TLS:%t Insecure:%v HitTimeout:%v ScaleMinority:%v}",
-		c.Name, c.Cluster, c.Bind, c.PeerBind, c.Advertise, c.Seeds, redacted(c.Secret), len(c.AcceptSecrets), redacted(c.DigestKey), c.TLS != nil, c.Insecure, c.HitTimeout, c.ScaleMinority)
+	return fmt.Sprintf("{Name:%q Cluster:%q Bind:%q PeerBind:%q Advertise:%q Seeds:%q Secret:%s AcceptSecrets:%d DigestKey:%s TLS:%t Insecure:%v HitTimeout:%v ScaleMinority:%v DeniedKeys:%d}",
+		c.Name, c.Cluster, c.Bind, c.PeerBind, c.Advertise, c.Seeds, redacted(c.Secret), len(c.AcceptSecrets), redacted(c.DigestKey), c.TLS != nil, c.Insecure, c.HitTimeout, c.ScaleMinority, c.DeniedKeys)
 }
 
 // GoString is String, for %#v.
@@ -136,6 +143,7 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	c.Log = throttled(c.Log)
 	_, port, _ := net.SplitHostPort(c.Bind)
 	if c.PeerBind == "" {
 		c.PeerBind = anyPort(c.Bind)
@@ -187,6 +195,9 @@ func (c Config) validate() error {
 	}
 	if c.HitTimeout < minHitTimeout || c.HitTimeout > maxHitTimeout {
 		fault("HitTimeout", "%v is not between %v and %v", c.HitTimeout, minHitTimeout, maxHitTimeout)
+	}
+	if c.DeniedKeys < 0 || c.DeniedKeys > maxDenied {
+		fault("DeniedKeys", "%d is not between 0 and %d", c.DeniedKeys, maxDenied)
 	}
 	if c.Bind == "" {
 		if len(c.Seeds) > 0 {

@@ -130,6 +130,7 @@ func (n *Node) way(m *member, last *view) *transport.Peer {
 		Hello:   n.hello,
 		Log:     n.config.Log,
 		Boot:    uint64(m.id),
+		Meter:   &n.meter,
 		Silence: min(max(minSilence, n.config.HitTimeout), maxSilence),
 	})
 }

@@ -48,7 +48,7 @@ func partition(h *transport.Hit) int { return ring.Partition(h.Digest.Hi) }
 // forward has a hit decided by whoever holds the token of its partition. If that
 // can't be asked in half of the time, others may know more; at the end the rule's
 // failure policy decides. v is zero before.
-func (n *Node) forward(v *bucket.Verdict, h *transport.Hit, now, expire int64) {
+func (n *Node) forward(v *bucket.Verdict, h *transport.Hit, now, expire int64) Path {
 	until := expire
 	if len(n.view.Load().members) > 2 {
 		until = now + (expire-now)/2
@@ -57,10 +57,13 @@ func (n *Node) forward(v *bucket.Verdict, h *transport.Hit, now, expire int64) {
 	if !ok && !sent.lost {
 		*v, ok = n.askOthers(h, sent, expire)
 	}
+	ended, by := n.now(), PathForwarded
 	if !ok {
 		n.counters.byPolicy.Add(1)
-		*v = n.degrade(h, sent.moving, n.now(), len(n.view.Load().members))
+		*v, by = n.degrade(h, sent.moving, ended, len(n.view.Load().members)), PathPolicy
 	}
+	n.counters.forwarding.observe(ended - now)
+	return by
 }
 
 // sentHit says to whom a hit was sent in vain. It may have been debited there,

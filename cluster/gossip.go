@@ -200,6 +200,10 @@ func (g *gossip) leave(ctx context.Context) error {
 	return nil
 }
 
+// health is memberlist's score of itself: 0 is well, and each point above, up to 7,
+// has it wait longer before it takes another for dead.
+func (g *gossip) health() int { return g.list.GetHealthScore() }
+
 // shut ends gossip. memberlist never fails to, and returns before the last of
 // its goroutines has gone.
 func (g *gossip) shut() { _ = g.list.Shutdown() }

@@ -2,27 +2,82 @@ package cluster
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/shoal-dev/shoal/handoff"
 	"github.com/shoal-dev/shoal/ring"
 )
 
 // Metrics is how a node fares. What is counted is counted since Start; the rest is
-// as it is now.
+// as it is now. Neither keys nor secrets are in it.
 type Metrics struct {
+	// Name is the node's, Cluster that of its cluster.
+	Name, Cluster string
+	// Ready is what Node.Ready says.
+	Ready bool
 	// Members is how many replicas this one believes to be alive, itself included;
 	// Unreachable are those of them that don't answer, and Disagreeing those that
 	// see other members, or another table. Neither should last.
 	Members, Unreachable, Disagreeing int
+	// TableHash is what Node.TableHash returns: replicas agree on who owns what
+	// exactly when it is the same at all of them.
+	TableHash uint64
+	// GossipHealth is memberlist's score of how well this replica keeps up: 0 is well,
+	// 7 the worst.
+	GossipHealth int
+
+	// Decisions are those of Take, Acquire and what calls them, but not of Peek: by
+	// rule, path and outcome, sorted. What is missing is 0.
+	Decisions []Decisions
 	// ByStandby counts hits that this replica decided by its copy of the buckets of
-	// a holder that was gone; ByPolicy those of its callers that the rule's failure
-	// policy decided. All of them were marked Degraded.
+	// a holder that was gone, whoever asked; ByPolicy those of its callers that the
+	// rule's failure policy decided. All of them were marked Degraded.
 	ByStandby, ByPolicy int64
 	// Relayed counts hits of its callers that reached their holder by way of
 	// another replica.
 	Relayed int64
+	// Forwarding is how long callers waited for decisions that were not made here, in
+	// nanoseconds, those by standbys and by the failure policy included.
+	Forwarding Histogram
+
+	// Frames is how many hits went in each frame to a peer. QueueFull counts hits that
+	// found no place in the queue to one; StreamsLost streams to peers that broke or
+	// couldn't be opened, and Silences how often a peer was asked no more until it
+	// would speak again.
+	Frames                           Histogram
+	QueueFull, StreamsLost, Silences int64
+	// Peers is how the way to each other member is, by name.
+	Peers []PeerMetrics
+
+	// Entries is how many buckets are here, those that are copies for others included:
+	// one for each limit of each key that isn't full, and full ones that are yet to be
+	// swept. Shares is the same of those that the policy LocalShare has made.
+	Entries, Shares int
+
 	// Handoff says how the partitions fare.
 	Handoff HandoffMetrics
+	// Replication says how the copies for the case of a crash fare.
+	Replication ReplicationMetrics
+}
+
+// PeerMetrics is how the way to another replica is.
+type PeerMetrics struct {
+	Name string
+	// Connected: there is a stream. Silent: it isn't asked at the moment, as it has
+	// left something unanswered.
+	Connected, Silent bool
+	// Queued is how many hits wait to be sent there, equal ones counted once, Unanswered how many frames are
+	// sent and not answered.
+	Queued, Unanswered int
+}
+
+// ReplicationMetrics says how the standbys' copies fare.
+type ReplicationMetrics struct {
+	// Lag is how long the oldest change has been waiting that its standby hasn't
+	// acknowledged: what a crash would lose. 0.1 s is usual, 0 if there is none.
+	Lag time.Duration
+	// Bytes is what standbys have acknowledged, Failures how often one didn't.
+	Bytes, Failures int64
 }
 
 // HandoffMetrics says how a node's partitions fare.
@@ -35,6 +90,9 @@ type HandoffMetrics struct {
 	// Uncopied are those held here whose standby hasn't acknowledged a whole copy
 	// yet: a crash of this replica would lose more of them than the last 100 ms.
 	Uncopied int
+	// Sent and Received count partitions that went to another replica, which has
+	// acknowledged them, and that came from one.
+	Sent, Received int64
 	// Refused counts transfers that their receiver turned down: it was leaving, or
 	// had promised otherwise.
 	Refused int64
@@ -53,21 +111,67 @@ type HandoffMetrics struct {
 	Fenced int64
 }
 
-// counters are what a node counts besides its partitions.
-type counters struct{ byStandby, byPolicy, relayed atomic.Int64 }
+// counters are what a node counts besides its decisions and its partitions.
+type counters struct {
+	byStandby, byPolicy, relayed atomic.Int64
+	forwarding                   waiting
+	behind                       atomic.Int64 // since when a change waits to be acknowledged by its standby; 0 is none
+	copied, uncopied             atomic.Int64 // bytes that standbys took, and batches that they didn't
+}
 
-// Metrics returns a snapshot. It looks at every partition, which takes some tens of
-// microseconds, and is safe for concurrent use.
+// Metrics returns a snapshot. It looks at every partition and counter, which takes some
+// tens of microseconds, and is safe for concurrent use.
 func (n *Node) Metrics() Metrics {
 	v := n.view.Load()
 	m := Metrics{
-		Members:   len(v.members),
-		ByStandby: n.counters.byStandby.Load(),
-		ByPolicy:  n.counters.byPolicy.Load(),
-		Relayed:   n.counters.relayed.Load(),
-		Handoff:   n.parts.metrics(),
+		Name:       n.config.Name,
+		Cluster:    n.config.Cluster,
+		Ready:      n.Ready(),
+		Members:    len(v.members),
+		TableHash:  v.table.Hash(),
+		Decisions:  n.tally.decisions(),
+		ByStandby:  n.counters.byStandby.Load(),
+		ByPolicy:   n.counters.byPolicy.Load(),
+		Relayed:    n.counters.relayed.Load(),
+		Forwarding: n.counters.forwarding.histogram(),
+		Entries:    n.store.Len(),
+		Shares:     n.shares.Len(),
+		Handoff:    n.parts.metrics(),
+	}
+	if n.gossip != nil {
+		m.GossipHealth = n.gossip.health()
 	}
 	m.Handoff.Uncopied = n.parts.uncopied(v)
+	m.Replication = n.counters.replication(n.now())
+	m.traffic(n)
+	m.peers(v)
+	return m
+}
+
+func (c *counters) replication(now int64) ReplicationMetrics {
+	m := ReplicationMetrics{Bytes: c.copied.Load(), Failures: c.uncopied.Load()}
+	if since := c.behind.Load(); since != 0 {
+		m.Lag = time.Duration(max(now-since, 0))
+	}
+	return m
+}
+
+// traffic adds what went to peers.
+func (m *Metrics) traffic(n *Node) {
+	t := n.meter.Traffic()
+	m.QueueFull, m.StreamsLost, m.Silences = t.Full, t.Lost, t.Silent
+	last := len(t.Frames) - 1
+	m.Frames.Sum = t.Hits
+	for i, frames := range t.Frames {
+		m.Frames.Counts = append(m.Frames.Counts, frames)
+		if i < last {
+			m.Frames.Bounds = append(m.Frames.Bounds, 1<<i)
+		}
+	}
+}
+
+// peers adds how the others are.
+func (m *Metrics) peers(v *view) {
 	for _, other := range v.members {
 		switch {
 		case !other.alive():
@@ -75,8 +179,14 @@ func (n *Node) Metrics() Metrics {
 		case !v.agrees(other):
 			m.Disagreeing++
 		}
+		if other.peer == nil {
+			continue
+		}
+		c := other.peer.Condition()
+		m.Peers = append(m.Peers, PeerMetrics{
+			Name: other.name, Connected: c.Connected, Silent: c.Silent, Queued: c.Queued, Unanswered: c.Unanswered,
+		})
 	}
-	return m
 }
 
 // uncopied is how many partitions held here have no whole copy at their standby.

@@ -92,6 +92,9 @@ type Node struct {
 	lines    lines // of Wait
 	lost     unreached
 	counters counters
+	tally    tally
+	denied   denied
+	meter    transport.Meter
 	scale    atomic.Int32 // by how much limits are divided here; 0 and 1: not
 }
 
@@ -123,6 +126,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		ended:   make(chan struct{}),
 
 		inflight: newInflight(),
+		denied:   denied{size: c.DeniedKeys},
 		slotsDue: make(chan struct{}, 1),
 		cancel:   cancel,
 	}

@@ -34,10 +34,21 @@ type replicator struct {
 	term [ring.Partitions]int64        // since when the token is here, as of then
 	out  map[handoff.Boot]*outgoing    // what is to go, when the last round's has arrived
 	drop map[handoff.Boot][]int        // who is yet to forget what
+	owed map[handoff.Boot]int64        // since when a change has been waiting that isn't acknowledged
 
 	mu    sync.Mutex
 	busy  map[handoff.Boot]bool // being sent something
 	ended []*outgoing           // since the last round
+}
+
+func newReplicator(n *Node) *replicator {
+	return &replicator{
+		node: n,
+		out:  map[handoff.Boot]*outgoing{},
+		drop: map[handoff.Boot][]int{},
+		owed: map[handoff.Boot]int64{},
+		busy: map[handoff.Boot]bool{},
+	}
 }
 
 // outgoing is what goes to one replica in a round.
@@ -47,13 +58,14 @@ type outgoing struct {
 	part    []int // partitions of which changes are in it,
 	whole   []int // all that there is,
 	drop    []int // or the order to forget them
+	begun   int64 // when the first of it was added
 	err     error // what became of it
 }
 
 // replicate sends what has changed every 100 ms, and a whole partition when its
 // standby is new.
 func (n *Node) replicate(ctx context.Context) {
-	r := replicator{node: n, out: map[handoff.Boot]*outgoing{}, busy: map[handoff.Boot]bool{}, drop: map[handoff.Boot][]int{}}
+	r := newReplicator(n)
 	ticker := time.NewTicker(replicateEvery)
 	defer ticker.Stop()
 	for {
@@ -78,6 +90,7 @@ func (r *replicator) round(ctx context.Context) {
 			r.send(ctx, out)
 		}
 	}
+	r.node.counters.behind.Store(r.oldest(v))
 }
 
 // review sees what has become of what was sent. What didn't arrive goes again;
@@ -88,6 +101,7 @@ func (r *replicator) review(v *view) {
 	r.ended = nil
 	r.mu.Unlock()
 	for _, out := range ended {
+		r.acknowledged(out)
 		switch {
 		case out.err != nil:
 			for _, p := range slices.Concat(out.part, out.whole) {
@@ -114,6 +128,30 @@ func (r *replicator) secured(v *view, out *outgoing) {
 			r.drop[m.id] = append(r.drop[m.id], whole...)
 		}
 	}
+}
+
+// acknowledged notes since when what is left has been waiting.
+func (r *replicator) acknowledged(out *outgoing) {
+	if out.err != nil {
+		return
+	}
+	delete(r.owed, out.to.id)
+	if next := r.out[out.to.id]; next != nil {
+		r.owed[out.to.id] = next.begun
+	}
+}
+
+// oldest is since when the change has been waiting that has waited longest; 0 is none.
+func (r *replicator) oldest(v *view) (oldest int64) {
+	for b, since := range r.owed {
+		switch {
+		case v.byID[b] == nil:
+			delete(r.owed, b)
+		case oldest == 0 || since < oldest:
+			oldest = since
+		}
+	}
+	return oldest
 }
 
 // collectWhole adds the partitions whose standby is new.
@@ -203,8 +241,11 @@ func (r *replicator) collectDrops(v *view) {
 func (r *replicator) add(to *member, partition int, copied []byte) *outgoing {
 	out := r.out[to.id]
 	if out == nil {
-		out = &outgoing{to: to}
+		out = &outgoing{to: to, begun: max(r.node.now(), 1)}
 		r.out[to.id] = out
+		if r.owed[to.id] == 0 {
+			r.owed[to.id] = out.begun
+		}
 	}
 	term, held := r.node.parts.term(partition)
 	if !held {
@@ -228,8 +269,10 @@ func (r *replicator) send(ctx context.Context, out *outgoing) {
 		for _, b := range out.batches {
 			if _, out.err = callFor(ctx, out.to.peer, callChanges, b); out.err != nil {
 				r.node.config.Log.Debug("can't copy to a standby", "peer", out.to.name, "error", out.err)
+				r.node.counters.uncopied.Add(1)
 				break
 			}
+			r.node.counters.copied.Add(int64(len(b)))
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()

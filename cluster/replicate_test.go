@@ -39,7 +39,7 @@ func copyist(t *testing.T) (r *replicator, all, rest *view, p int) {
 	n.view.Store(views[0])
 	for p = 0; views[0].owner(p).name != "a" || views[0].standby(p).name != "b"; p++ {
 	}
-	r = &replicator{node: n, out: map[handoff.Boot]*outgoing{}, busy: map[handoff.Boot]bool{}, drop: map[handoff.Boot][]int{}}
+	r = newReplicator(n)
 	r.busy['b'], r.busy['c'] = true, true // nothing is sent
 	r.collectWhole(t.Context(), views[0], 1)
 	return r, views[0], views[1], p

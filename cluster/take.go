@@ -47,13 +47,20 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, k
 		return ErrConcurrent
 	}
 	var v bucket.Verdict
+	by := PathOff
 	if rule.Mode() != bucket.Off {
 		now := n.now()
 		var hit transport.Hit
 		hit.Digest, hit.Rule, hit.Tokens, hit.Peek = n.store.Digest(rule, key), rule, tokens, peek
-		if !n.decide(&v, &hit, now) {
-			n.forward(&v, &hit, now, n.expiry(ctx, now))
+		if by = PathLocal; !n.decide(&v, &hit, now) {
+			by = n.forward(&v, &hit, now, n.expiry(ctx, now))
 		}
+		if !v.Allowed && !peek {
+			n.denied.add(hit.Digest, rule, key, now)
+		}
+	}
+	if !peek {
+		n.count(rule, &v, by)
 	}
 	rule.Word(d, &v)
 	return nil

@@ -49,7 +49,8 @@ func (p *partitions) receive(i int, m handoff.Message, now int64) (answer handof
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	part, pace := &p.parts[i], &p.pace[i]
-	held, claiming, took := part.State() == handoff.Hold, part.Claiming(), part.Took(m.From)
+	held, sending := part.State() == handoff.Hold, part.State() == handoff.Sending
+	claiming, took := part.Claiming(), part.Took(m.From)
 	if p.unlikely(i, m, now) {
 		answer, due = part.Decline(p.view, m)
 		p.tally.Declined++
@@ -74,10 +75,14 @@ func (p *partitions) receive(i int, m handoff.Message, now int64) (answer handof
 		}
 		pace.claim = inStep(now + int64(jitter(pause)))
 	}
+	if sending && part.State() == handoff.None {
+		p.tally.Sent++
+	}
 	if part.State() == handoff.Hold {
 		pace.owed, pace.told = 0, 0
 		if !held && m.Kind == handoff.Transfer {
 			p.came[i].Store(uint64(m.From))
+			p.tally.Received++
 		} else if !held {
 			p.came[i].Store(0)
 		}

@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,6 +96,53 @@ func TestTooManyWaitForAHolder(t *testing.T) {
 				}
 				if full := atOnce > 0; full != tt.full || atOnce > callers/2 {
 					t.Errorf("%d of %d were answered at once, as the queue was full", atOnce, callers)
+				}
+			})
+		})
+	}
+}
+
+// A key that nobody has asked for is hit ten million times a second, all at one
+// replica, and another owns it: no queue is full and no decision is degraded, whether
+// or not tokens of the key can be lent.
+func TestAKeyIsHotFromCold(t *testing.T) {
+	const burst, bursts, pause = 1000, 40, 100 * time.Microsecond // 10 million a second for 4 ms
+	for _, limits := range []string{"100000000/second", "10000 per hour sliding", "3000/second; 50000/hour leaky"} {
+		t.Run(limits, func(t *testing.T) {
+			story(t, func(f *fleet) {
+				f.start(2)
+				f.ready(formTime, f.replicas...)
+				asker, owner := f.replicas[0], f.replicas[1]
+				rule := bucket.MustRule("api", limits)
+				key := owner.keyOf(rule, 0)
+				var wg sync.WaitGroup
+				var degraded, allowed atomic.Int64
+				began := time.Now()
+				for range bursts {
+					for range burst {
+						wg.Go(func() {
+							d := asker.ask(rule, key, 1)
+							if d.Degraded {
+								degraded.Add(1)
+							}
+							if d.Allowed {
+								allowed.Add(1)
+							}
+						})
+					}
+					time.Sleep(pause)
+				}
+				wg.Wait()
+				if degraded.Load() > 0 {
+					t.Errorf("%d of %d decisions are degraded", degraded.Load(), bursts*burst)
+				}
+				if took := time.Since(began); took > bursts*pause+10*time.Millisecond {
+					t.Errorf("took %v", took)
+				}
+				least := min(bursts*burst, rule.Capacity())
+				most := least + int64(time.Since(began).Seconds()*3000) + 1
+				if n := allowed.Load(); n < least || n > most {
+					t.Errorf("%d passed, want %d to %d", n, least, most)
 				}
 			})
 		})

@@ -34,6 +34,7 @@ func (p *Peer) connect(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		p.config.Meter.lost.Add(1)
 		if lasted := p.config.Now() - start; established && lasted > int64(lastBackoff) {
 			backoff = firstBackoff
 			p.config.Log.Info("stream to peer broke", "peer", p.config.Address, "error", reason(err))

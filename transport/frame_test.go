@@ -231,6 +231,20 @@ func sealed(inner ...byte) []byte {
 	return b
 }
 
+// answeredAtLength is a frame of hits that each stand for two, more than add lets
+// into one.
+func answeredAtLength(t testing.TB, calls []*call) []byte {
+	inner := slices.Clone(encoded(t, 1000, 7, calls...)[envelopeBytes:])
+	first := len(inner) - len(calls)*hitBytes
+	for i := range calls {
+		inner[first+i*hitBytes+31] |= flagFields
+	}
+	for range calls {
+		inner = append(inner, 0, 7, fieldCount, 0, 4, 0, 0, 0, 2)
+	}
+	return sealed(inner...)
+}
+
 // hostileRequests are frames that no owner may accept, and a part of the error.
 func hostileRequests(t testing.TB) map[string][2]string {
 	good := encoded(t, 1000, 7, &call{hit: Hit{Rule: testRule}}, &call{hit: Hit{Rule: testRule}})
@@ -276,6 +290,20 @@ func hostileRequests(t testing.TB) map[string][2]string {
 	add("half a heartbeat", "no heartbeat", sealed(version, kindHeartbeat, 0, 0, 1, 2, 3))
 	add("a heartbeat of version 2", "version 2", change(*heartbeat(1).out, 0, 2))
 	add("an answer to a heartbeat", "no header", *sighting(Sight{}).out)
+	equals := encoded(t, 1000, 7, &call{hit: Hit{Rule: testRule}, others: 4})
+	fieldsAt := len(equals) - envelopeBytes - fieldsHeader - fieldHeader - countBytes
+	add("fields beyond the end", "fields go beyond", change(equals, fieldsAt, 0, 8))
+	add("bytes behind the fields", "7 bytes behind", change(equals, fieldsAt, 0, 0))
+	add("a field beyond the end", "a field goes beyond", change(equals, fieldsAt+3, 0, 5))
+	add("half a field", "a field goes beyond", change(equals, fieldsAt+3, 0, 2))
+	add("a count of 0", "counts 00000000", change(equals, len(equals)-envelopeBytes-4, 0, 0, 0, 0))
+	add("a count of 2³¹", "counts 80000000", change(equals, len(equals)-envelopeBytes-4, 0x80, 0, 0, 0))
+	add("fields without any", "fields go beyond", change(good, firstHit+30, 0, flagFields))
+	many := make([]*call, 800)
+	for i := range many {
+		many[i] = &call{hit: Hit{Rule: testRule}}
+	}
+	add("answers that are too long", "an answer of up to", answeredAtLength(t, many))
 	add("rule 1 of 1", "rule 1 of 1", change(good, firstHit+28, 0, 1))
 	add("rule 65535 of 1, in the last hit", "rule 65535 of 1", change(good, firstHit+hitBytes+28, 0xff, 0xff))
 	return frames
@@ -325,6 +353,11 @@ func FuzzRequest(f *testing.F) {
 	for range 10 {
 		f.Add(encoded(f, 5, rng.Uint64(), randomCalls(rng, 1+rng.IntN(30), 5, randomRules(rng, 5))...))
 	}
+	equals := randomCalls(rng, 9, 5, randomRules(rng, 2))
+	for i, c := range equals {
+		c.others = i / 2
+	}
+	f.Add(encoded(f, 5, 1, equals...))
 	for _, frame := range hostileRequests(f) {
 		if len(frame[0]) < 4<<10 { // large ones take the fuzzer minutes to shrink
 			f.Add([]byte(frame[0]))
@@ -344,7 +377,7 @@ func FuzzRequest(f *testing.F) {
 		var calls []*call
 		for i := range r.count {
 			h, left := read(&r, i)
-			calls = append(calls, &call{hit: h, expire: r.sent + int64(left)})
+			calls = append(calls, &call{hit: h, expire: r.sent + int64(left), others: h.Count - 1})
 		}
 		again, hits, left := parsed(t, encoded(t, r.sent, r.first, calls...))
 		if again.first != r.first || again.sent != r.sent || len(hits) != len(calls) {
@@ -352,7 +385,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		for i, c := range calls {
 			want := c.hit
-			want.Rule, want.Count = hits[i].Rule, 1
+			want.Rule = hits[i].Rule
 			if hits[i] != want || wire(hits[i].Rule) != wire(c.hit.Rule) || int64(left[i]) != c.expire-r.sent {
 				t.Fatalf("hit %d, %+v, became %+v", i, c, hits[i])
 			}

@@ -27,6 +27,8 @@ type PeerConfig struct {
 	// Silence is how long the peer may leave something unanswered before hits
 	// fail at once. 0 means 100 ms.
 	Silence time.Duration
+	// Meter counts what this peer does. nil means one of its own.
+	Meter *Meter
 }
 
 // Peer is the asking end of the connections to one other replica. It is safe for
@@ -104,6 +106,9 @@ func Dial(c PeerConfig) *Peer {
 func newPeer(c PeerConfig) *Peer {
 	if c.Silence <= 0 {
 		c.Silence = defaultSilence
+	}
+	if c.Meter == nil {
+		c.Meter = new(Meter)
 	}
 	return &Peer{
 		config: c, silence: int64(c.Silence), sequence: uint64(max(c.Now(), 0)),

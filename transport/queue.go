@@ -15,6 +15,7 @@ func (p *Peer) enqueue(c *call) error {
 	case p.state == disconnected, p.silent:
 		return ErrUnavailable
 	case !p.queue.join(c, maxQueue):
+		p.config.Meter.full.Add(1)
 		return ErrFull
 	}
 	p.watch(c.expire)
@@ -60,6 +61,7 @@ func (p *Peer) pump() {
 				p.recycle(b)
 				return
 			}
+			p.config.Meter.frame(b.hits)
 			p.send(b)
 			sent = true
 		}

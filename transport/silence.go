@@ -56,6 +56,7 @@ func (p *Peer) suspect(now int64) (hangUp func()) {
 	}
 	if !p.silent {
 		p.silent = true
+		p.config.Meter.silent.Add(1)
 		p.failQueue(ErrUnavailable)
 	}
 	if patience := max(hangUpTime, p.silence); now-since < patience {

@@ -22,9 +22,14 @@
 // was held up on its way and drops what its caller has given up on, before
 // debiting it. No clock is ever compared with another replica's.
 //
+// Equal hits that wait for the same frame are one entry of it with a count: a key costs
+// at most one a frame, whatever its rate, and a place in the queue. The owner decides
+// them as if one after the other and says how it goes on from the first, so that each
+// has the verdict and the receipt that it would have had.
+//
 // Every hit has a number. One whose stream broke may or may not have been debited;
 // it is sent again under its number when the peer is back at once. The owner
-// remembers for each asker's boot what it answered to the last 2048 numbers, so a
+// remembers for each asker's boot what it answered to the last 2048 entries, so a
 // hit that comes again, by whatever way ([Server.DecideOnce]), has the answer that
 // it had and is never debited twice. If the peer isn't back, or is another boot,
 // the hit fails with ErrUnavailable.

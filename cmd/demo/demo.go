@@ -28,7 +28,7 @@ type demoConfig struct {
 
 // hitTime is long: a machine so busy that an answer takes 25 ms should not be taken for
 // a replica that is gone.
-const hitTime = 250 * time.Millisecond
+const hitTime = 500 * time.Millisecond
 
 // demo is some replicas and a load balancer in one process.
 type demo struct {

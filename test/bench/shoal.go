@@ -10,13 +10,16 @@ import (
 	"github.com/shoal-dev/shoal/cluster"
 )
 
-// shoal is the real path: two nodes that found each other by gossip.
-type shoal struct{}
+// shoal is the real path: two nodes that found each other by gossip. A secret makes
+// them talk mutual TLS.
+type shoal struct{ secure bool }
 
-func startNode(name string, seeds ...string) (*cluster.Node, error) {
-	return cluster.Start(context.Background(), cluster.Config{
-		Name: name, Cluster: "bench", Bind: "127.0.0.1:0", Seeds: seeds,
-	})
+func (s shoal) start(name string, seeds ...string) (*cluster.Node, error) {
+	c := cluster.Config{Name: name, Cluster: "bench", Bind: "127.0.0.1:0", Seeds: seeds}
+	if s.secure {
+		c.Secret = []byte("a secret of both benchmark nodes")
+	}
+	return cluster.Start(context.Background(), c)
 }
 
 // closeNode closes a node without its farewell: the other one goes as well.
@@ -26,16 +29,16 @@ func closeNode(n *cluster.Node) {
 	_ = n.Close(ctx) // which says that nobody was told
 }
 
-func (shoal) serve() (address string, stop func(), err error) {
-	n, err := startNode("owner")
+func (s shoal) serve() (address string, stop func(), err error) {
+	n, err := s.start("owner")
 	if err != nil {
 		return "", nil, err
 	}
 	return n.GossipAddress(), func() { closeNode(n) }, nil
 }
 
-func (shoal) connect(ctx context.Context, address string, keys int) (asker, error) {
-	n, err := startNode("asker", address)
+func (s shoal) connect(ctx context.Context, address string, keys int) (asker, error) {
+	n, err := s.start("asker", address)
 	if err != nil {
 		return nil, err
 	}

@@ -49,8 +49,15 @@ func (e entry) missing() string {
 
 func systems() []entry {
 	return []entry{
-		{"shoal", "cluster.Node.Take, for keys that the other node owns", shoal{}},
-		{"shoal-transport", "transport.Peer.Ask alone", peerOnly{}},
+		{"shoal", "cluster.Node.Take, for keys that the other node owns, with mutual TLS", shoal{secure: true}},
+		{"shoal-plain", "the same without TLS", shoal{}},
+		{"shoal-transport", "transport.Peer.Ask alone, with mutual TLS", peerOnly{secure: true}},
+		{"transport-plain", "the same without TLS", peerOnly{}},
+		{"tcp", "the same batching over bare TCP, with mutual TLS: the machine's limit", tcp{secure: true}},
+		{"tcp-plain", "the same without TLS", tcp{}},
+		{"tcp-idle", "tcp without digests and decisions", tcp{secure: true, idle: true}},
+		{"stream-echo", "a bare gRPC stream that says as many bytes back, with mutual TLS", streamEcho{secure: true}},
+		{"stream-plain", "the same without TLS", streamEcho{}},
 		{"unary", "a plain unary gRPC method with default options", unary{}},
 		{"redis_rate", "go-redis/redis_rate: a script in Redis, one round trip a decision", redisRate{redisServer()}},
 		{"redis-pipelined", "the same arithmetic in Redis, all callers' commands in one pipe", pipelined{redisServer(), gcraScript}},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"time"
 
@@ -10,22 +11,38 @@ import (
 )
 
 // peerOnly is Shoal's transport without its cluster.
-type peerOnly struct{}
+type peerOnly struct{ secure bool }
 
-func (peerOnly) serve() (address string, stop func(), err error) {
+func (s peerOnly) serve() (address string, stop func(), err error) {
+	config, err := s.config()
+	if err != nil {
+		return "", nil, err
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
 	}
-	server := transport.NewServer(newDecider(), transport.Hello{Boot: 1}, nil)
+	server := transport.NewServer(newDecider(), transport.Hello{Boot: 1}, config)
 	go func() { _ = server.Serve(l) }()
 	return l.Addr().String(), server.Close, nil
 }
 
-func (peerOnly) connect(ctx context.Context, address string, keys int) (asker, error) {
+// config is nil without TLS.
+func (s peerOnly) config() (*tls.Config, error) {
+	if !s.secure {
+		return nil, nil
+	}
+	return mutual()
+}
+
+func (s peerOnly) connect(ctx context.Context, address string, keys int) (asker, error) {
 	a := &peerAsker{decider: newDecider(), rule: benchRule(), keys: make([]string, keys)}
 	for i := range a.keys {
 		a.keys[i] = keyName(i)
+	}
+	var secure func() (*tls.Config, error)
+	if s.secure {
+		secure = s.config
 	}
 	var d net.Dialer
 	a.peer = transport.Dial(transport.PeerConfig{
@@ -33,6 +50,7 @@ func (peerOnly) connect(ctx context.Context, address string, keys int) (asker, e
 		Dial:    func(ctx context.Context, to string) (net.Conn, error) { return d.DialContext(ctx, "tcp", to) },
 		Now:     a.Now,
 		Hello:   transport.Hello{Boot: 2},
+		TLS:     secure,
 	})
 	if err := retry(ctx, func() error { return a.ask(0) }); err != nil {
 		a.close()

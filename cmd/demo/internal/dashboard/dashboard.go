@@ -70,9 +70,6 @@ type Dashboard struct {
 	watch   *watch
 	chart   chart
 
-	// For the goroutine that looks alone: as of the last tick.
-	byStandby, byPolicy int64
-
 	ctx    context.Context // of the commands and streams
 	cancel context.CancelFunc
 	wg     sync.WaitGroup

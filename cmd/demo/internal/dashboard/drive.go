@@ -31,7 +31,7 @@ type drive struct {
 	ended  atomic.Int64 // 0 while it runs
 	cancel context.CancelFunc
 
-	sent, admitted, refused, degraded, failed, lost, dropped atomic.Int64
+	sent, admitted, refused, failed, lost, dropped atomic.Int64
 }
 
 // roomForDenied is how many keys are counted at a time, to show the most denied.
@@ -58,7 +58,7 @@ func newDrive(number int64, p pace.Plan, limit bucket.Limit, bound exact.Bound, 
 	return v, nil
 }
 
-// run sends the load to whoever lives, until its end.
+// drives sends the load to whoever lives, until its end.
 func (d *Dashboard) drives(ctx context.Context, v *drive) {
 	dropped := pace.Run(ctx, v.plan, func(i int64, due time.Time) {
 		replicas := *d.replicas.Load()
@@ -88,13 +88,15 @@ func (d *Dashboard) ask(v *drive, r *Replica, due time.Time) {
 		return
 	case err != nil:
 		v.failed.Add(1)
-		counts.failed.Add(1)
 		return
 	case decision.Allowed:
 		v.admitted.Add(1)
 		counts.admitted.Add(1)
 		v.lately.add(answered.Milliseconds())
 		v.ledger.Admit(key, int64(asked), int64(answered))
+		if decision.Degraded {
+			v.guarantee.degraded(answered)
+		}
 	default:
 		v.refused.Add(1)
 		counts.refused.Add(1)
@@ -103,7 +105,6 @@ func (d *Dashboard) ask(v *drive, r *Replica, due time.Time) {
 	v.latency.Add(time.Since(due))
 	switch {
 	case decision.Degraded:
-		v.degraded.Add(1)
 		counts.degraded.Add(1)
 	case own:
 		counts.own.Add(1)

@@ -23,7 +23,7 @@ type guarantee struct {
 
 	mu      sync.Mutex
 	crashed int64         // of the last 100 ms before each crash
-	alone   int64         // decided without holder and standby, or by a standby without a crash
+	alone   int64         // admitted without the holder, with neither split nor crash
 	crash   time.Duration // when the last was; 0 if there was none
 	cut     time.Duration // when the cluster fell apart; 0 while it is whole
 	healing bool          // nothing cuts it any more
@@ -73,16 +73,13 @@ func (g *guarantee) see(now time.Duration, whole bool) {
 	}
 }
 
-// degraded notes how many were decided without the holder since this was last said.
-func (g *guarantee) degraded(now time.Duration, byStandby, byPolicy int64) {
+// degraded notes that one was admitted without the holder of its key. That adds to what
+// may be over, unless a split or a crash accounts for it.
+func (g *guarantee) degraded(now time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.cut != 0 {
-		return
-	}
-	g.alone += byPolicy
-	if g.crash == 0 || now-g.crash > crashTime {
-		g.alone += byStandby
+	if g.cut == 0 && (g.crash == 0 || now-g.crash > crashTime) {
+		g.alone++
 	}
 }
 
@@ -106,7 +103,7 @@ func (g *guarantee) most(now time.Duration) (most int64, reasons []string) {
 		because(g.crashed, "crash: what was admitted in the last %d ms before it", replication.Milliseconds())
 	}
 	if g.alone > 0 {
-		because(g.alone, "this machine was too busy to answer in time: %d decided without the holder", g.alone)
+		because(g.alone, "some replica was too busy to answer in time: %d were admitted without it", g.alone)
 	}
 	return most, reasons
 }

@@ -22,8 +22,15 @@ type seen struct {
 	missing int      // partitions that it should hold and doesn't yet
 }
 
-// see looks at the replicas.
+// see looks at the replicas: at the wheels last, so that they show what has been settled.
 func see(order []int, replicas []Replica) (s sight) {
+	for _, r := range replicas {
+		one := seen{name: r.Node.Name(), number: r.Number, side: r.Side, leaving: r.Leaving, table: r.Node.TableHash(), missing: r.Node.Metrics().Handoff.Missing}
+		for _, m := range r.Node.Members() {
+			one.members = append(one.members, m.Name)
+		}
+		s.replicas = append(s.replicas, one)
+	}
 	sides := 1
 	for _, r := range replicas {
 		sides = max(sides, r.Side+1)
@@ -38,13 +45,6 @@ func see(order []int, replicas []Replica) (s sight) {
 			}
 		}
 		s.wheels = append(s.wheels, turn(order, numbers, tokens))
-	}
-	for _, r := range replicas {
-		one := seen{name: r.Node.Name(), number: r.Number, side: r.Side, leaving: r.Leaving, table: r.Node.TableHash(), missing: r.Node.Metrics().Handoff.Missing}
-		for _, m := range r.Node.Members() {
-			one.members = append(one.members, m.Name)
-		}
-		s.replicas = append(s.replicas, one)
 	}
 	return s
 }

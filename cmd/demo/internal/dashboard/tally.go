@@ -6,8 +6,8 @@ import "sync/atomic"
 type tally [MaxNumber + 1]counts
 
 type counts struct {
-	admitted, refused, degraded, failed atomic.Int64
-	own, forwarded                      atomic.Int64 // by where the key belongs
+	admitted, refused        atomic.Int64
+	own, forwarded, degraded atomic.Int64 // by where it was decided
 }
 
 // recentSlots and recentSlot say what recent remembers.

@@ -73,12 +73,8 @@ const shownDenied = 8
 func (d *Dashboard) tick() {
 	now := d.since()
 	s := snapshot{Time: now.Milliseconds(), Replicas: []replicaStatus{}, Denied: []denied{}}
-	var byStandby, byPolicy int64
 	for _, r := range *d.replicas.Load() {
-		m := r.Node.Metrics()
-		byStandby += m.ByStandby
-		byPolicy += m.ByPolicy
-		s.Replicas = append(s.Replicas, d.status(r, m))
+		s.Replicas = append(s.Replicas, d.status(r, r.Node.Metrics()))
 		s.Split = s.Split || r.Side > 0
 	}
 	for i := range d.tally {
@@ -88,15 +84,11 @@ func (d *Dashboard) tick() {
 		s.Paths.Degraded += c.degraded.Load()
 	}
 	if v := d.drive.Load(); v != nil {
-		if v.running() {
-			v.guarantee.degraded(now, max(0, byStandby-d.byStandby), max(0, byPolicy-d.byPolicy))
-		}
 		s.Load = v.status(now)
 		for _, c := range v.denied.Most(shownDenied) {
 			s.Denied = append(s.Denied, denied{v.keys[c.Key], c.N})
 		}
 	}
-	d.byStandby, d.byPolicy = byStandby, byPolicy
 	d.hub.publish(tickFrame, encode(s))
 	d.chart.add(s)
 }

@@ -56,7 +56,7 @@ export class Series {
 // nice is a round number at or above n.
 function nice(n) {
   const power = 10 ** Math.floor(Math.log10(n));
-  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map(f => f * power).find(m => m >= n);
+  return [1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10].map(f => f * power).find(m => m >= n);
 }
 
 // stacked draws the rates of all replicas on top of each other.
