@@ -23,6 +23,7 @@ const (
 var (
 	errNotMe   = errors.New("cluster: meant for another boot, or from one that has departed")
 	errNoSuch  = errors.New("cluster: unknown kind of call")
+	errPanic   = errors.New("cluster: a mistake in this replica")
 	errRequest = errors.New("cluster: malformed request")
 )
 
@@ -53,6 +54,7 @@ func (a answering) Admit(ctx context.Context, from uint64, certificate []byte) e
 
 func (a answering) Decide(h *transport.Hit, now int64, answer *transport.Answer) {
 	n := a.node
+	defer n.rescueAnswer(answer)
 	if former := n.doubtful(h, now); former != 0 {
 		answer.NotHeld, answer.Hint = true, uint64(former)
 		return
@@ -67,7 +69,14 @@ func (a answering) Decide(h *transport.Hit, now int64, answer *transport.Answer)
 }
 
 // Call answers what peers ask besides hits.
-func (a answering) Call(ctx context.Context, from uint64, kind uint8, payload []byte) ([]byte, error) {
+func (a answering) Call(ctx context.Context, from uint64, kind uint8, payload []byte) (answer []byte, err error) {
+	if !a.node.survives("answering a call", func() { answer, err = a.call(ctx, from, kind, payload) }) {
+		return nil, errPanic
+	}
+	return answer, err
+}
+
+func (a answering) call(ctx context.Context, from uint64, kind uint8, payload []byte) ([]byte, error) {
 	boot := handoff.Boot(from)
 	switch kind {
 	case callMoves:

@@ -54,6 +54,8 @@ type Metrics struct {
 	// swept. Shares is the same of those that the policy LocalShare has made.
 	Entries, Shares int
 
+	// Panics counts panics inside the limiter that it recovered from.
+	Panics int64
 	// Handoff says how the partitions fare.
 	Handoff HandoffMetrics
 	// Replication says how the copies for the case of a crash fare.
@@ -133,6 +135,7 @@ func (n *Node) Metrics() Metrics {
 		ByStandby:  n.counters.byStandby.Load(),
 		ByPolicy:   n.counters.byPolicy.Load(),
 		Relayed:    n.counters.relayed.Load(),
+		Panics:     n.panics.Load(),
 		Forwarding: n.counters.forwarding.histogram(),
 		Entries:    n.store.Len(),
 		Shares:     n.shares.Len(),

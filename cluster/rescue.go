@@ -3,9 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"github.com/shoal-dev/shoal/bucket"
@@ -17,26 +15,12 @@ import (
 // the answer of the rule's failure policy, and a goroutine begins anew. Every lock is
 // left by defer. What was half done is as if its replica had crashed at that point.
 
-const (
-	// againTime is how long a goroutine waits after a panic before it begins anew.
-	againTime = 100 * time.Millisecond
-	// mishapTime is how often a panic is logged at most; all are counted.
-	mishapTime = time.Second
-)
+// againTime is how long a goroutine waits after a panic before it begins anew.
+const againTime = 100 * time.Millisecond
 
-// mishaps are panics.
-type mishaps struct {
-	count  atomic.Int64
-	logged atomic.Int64 // when, on the node's clock; 0 is never
-}
-
-// mishap counts a panic and logs it, unless one was logged just now.
+// mishap counts a panic and logs it.
 func (n *Node) mishap(where string, p any) {
-	n.mishaps.count.Add(1)
-	now, last := n.now(), n.mishaps.logged.Load()
-	if last != 0 && now-last < int64(mishapTime) || !n.mishaps.logged.CompareAndSwap(last, max(now, 1)) {
-		return
-	}
+	n.panics.Add(1)
 	n.config.Log.Error("recovered from a panic; please report it", "where", where, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
@@ -96,18 +80,3 @@ func (n *Node) tend(ctx context.Context, where string, f func(context.Context)) 
 func (n *Node) once(where string, f func()) {
 	n.wg.Go(func() { n.survives(where, f) })
 }
-
-// sturdy is a log handler that may panic.
-type sturdy struct{ slog.Handler }
-
-func (s sturdy) Handle(ctx context.Context, r slog.Record) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("cluster: Config.Log: %v", p)
-		}
-	}()
-	return s.Handler.Handle(ctx, r)
-}
-
-func (s sturdy) WithAttrs(a []slog.Attr) slog.Handler { return sturdy{s.Handler.WithAttrs(a)} }
-func (s sturdy) WithGroup(name string) slog.Handler   { return sturdy{s.Handler.WithGroup(name)} }

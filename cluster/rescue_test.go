@@ -53,12 +53,12 @@ func TestAPanicIsDecidedByTheFailurePolicy(t *testing.T) {
 				allowed bool
 			}{{bucket.LocalShare, true}, {bucket.Allow, true}, {bucket.Deny, false}} {
 				rule := bucket.MustRule("api", "1/hour", bucket.WithFailurePolicy(tt.policy))
-				before := n.mishaps.count.Load()
+				before := n.panics.Load()
 				d, err := n.Take(t.Context(), rule, "alice", 1)
 				if err != nil || d.Allowed != tt.allowed || !d.Degraded {
 					t.Errorf("%v: %+v, %v", tt.policy, d, err)
 				}
-				if n.mishaps.count.Load() == before {
+				if n.panics.Load() == before {
 					t.Errorf("%v: not counted", tt.policy)
 				}
 				if d, _ := n.Take(t.Context(), rule, "alice", 1); tt.policy == bucket.LocalShare && d.Allowed == broken.share {

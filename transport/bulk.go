@@ -122,7 +122,8 @@ func (p *Peer) callError(ctx context.Context, err error) error {
 }
 
 // call answers a bulk call.
-func (s *Server) call(ctx context.Context, in *frame) (*frame, error) {
+func (s *Server) call(ctx context.Context, in *frame) (_ *frame, err error) {
+	defer recovered(&err)
 	from, err := s.admit(ctx)
 	if err != nil {
 		return nil, err

@@ -108,8 +108,16 @@ func (i shown) certificate() []byte {
 	return t.State.PeerCertificates[0].Raw
 }
 
+// recovered makes the end of a stream or a call of a panic.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = status.Errorf(codes.Internal, "shoal: a mistake in this replica: %v", p)
+	}
+}
+
 // serve answers one stream, frame by frame.
-func (s *Server) serve(stream grpc.ServerStream) error {
+func (s *Server) serve(stream grpc.ServerStream) (err error) {
+	defer recovered(&err)
 	from, err := s.admit(stream.Context())
 	if err != nil {
 		return err
