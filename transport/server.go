@@ -53,8 +53,10 @@ func NewServer(handler Handler, hello Hello, secure *tls.Config) *Server {
 	s.grpc.RegisterService(&grpc.ServiceDesc{
 		ServiceName: serviceName,
 		HandlerType: (*any)(nil),
-		Methods:     []grpc.MethodDesc{callDesc(s.call)},
-		Streams:     []grpc.StreamDesc{askDesc(func(_ any, stream grpc.ServerStream) error { return s.serve(stream) })},
+		Streams: []grpc.StreamDesc{
+			askDesc(func(_ any, stream grpc.ServerStream) error { return s.serve(stream) }),
+			callDesc(func(_ any, stream grpc.ServerStream) error { return s.call(stream) }),
+		},
 	}, s)
 	return s
 }
