@@ -123,6 +123,15 @@ func TestTLSFromCallbacks(t *testing.T) {
 			t.Errorf("%v", asked)
 		}
 	}
+	refuse = nil
+	for _, breaks := range []*tls.Config{
+		{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { panic("config") }},
+		{RootCAs: pool, ServerName: replicaName, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("certificate") }},
+	} {
+		if faults := checkTLS(breaks); len(faults) != 1 || !strings.Contains(faults[0].Error(), "panics: c") {
+			t.Errorf("%v", faults)
+		}
+	}
 	base.RootCAs = nil // as when a file has vanished
 	if _, err := (given{outer}).client("")(); err == nil || !strings.Contains(err.Error(), "RootCAs") {
 		t.Errorf("without authorities: %v", err)
