@@ -88,7 +88,7 @@ func (c *check) expand(w *world, visit func(step, *world)) {
 	}
 	for _, p := range w.net[:w.count()] {
 		c.expandReceipt(w, p, receives, c.receive, visit)
-		if p.kind == Transfer {
+		if p.kind == Transfer && (!c.scenario.large || *large) { // it multiplies the states
 			c.expandReceipt(w, p, declines, c.turnDown, visit)
 		}
 	}
