@@ -70,6 +70,10 @@ func TestConfigFaults(t *testing.T) {
 		{Config{Bind: "127.0.0.1:7946", Seeds: []string{""}}, []string{"Seeds[0]", "is not host:port"}},
 		{Config{Bind: "127.0.0.1:0", Seeds: []string{"a:1", "a"}}, []string{"Seeds[1]", "a host alone where Bind has a port"}},
 
+		{Config{AcceptSecrets: [][]byte{make([]byte, 16)}}, []string{"AcceptSecrets", "no Secret that it could follow"}},
+		{Config{Secret: make([]byte, 16), AcceptSecrets: [][]byte{make([]byte, 16)}}, []string{"DigestKey", "set it to what Secret was before the change"}},
+		{Config{Secret: make([]byte, 16), DigestKey: make([]byte, 16), AcceptSecrets: [][]byte{make([]byte, 16), nil}}, []string{"AcceptSecrets[1]", "has 0 bytes; give at least 16"}},
+
 		{Config{ // everything at once
 			Name: " ", Cluster: "ü", DigestKey: make([]byte, 3), HitTimeout: 1, Bind: "x", PeerBind: "y", Advertise: "z", Seeds: []string{"a/b:1"},
 		}, []string{"Name", "", "Cluster", "", "DigestKey", "", "HitTimeout", "", "Bind", "", "PeerBind", "", "Advertise", "", "Seeds[0]", ""}},

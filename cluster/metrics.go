@@ -56,6 +56,8 @@ type Metrics struct {
 
 	// Leases says what is lent between this replica and others.
 	Leases LeaseMetrics
+	// Panics counts panics inside the limiter that it recovered from.
+	Panics int64
 	// Handoff says how the partitions fare.
 	Handoff HandoffMetrics
 	// Replication says how the copies for the case of a crash fare.
@@ -109,6 +111,9 @@ type HandoffMetrics struct {
 	// Refused counts transfers that their receiver turned down: it was leaving, or
 	// had promised otherwise.
 	Refused int64
+	// Declined counts transfers and claims that this replica turned down since their
+	// senders could have had no reason for them. A member has gone mad, or is hostile.
+	Declined int64
 	// Forced counts partitions that were taken over although some member had not
 	// been asked, as it had been silent for a second. Each may have two holders
 	// until that one is heard again.
@@ -144,6 +149,7 @@ func (n *Node) Metrics() Metrics {
 		ByStandby:  n.counters.byStandby.Load(),
 		ByPolicy:   n.counters.byPolicy.Load(),
 		Relayed:    n.counters.relayed.Load(),
+		Panics:     n.panics.Load(),
 		Forwarding: n.counters.forwarding.histogram(),
 		Store:      n.store.Stats(),
 		Shares:     n.shares.Stats(),

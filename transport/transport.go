@@ -154,6 +154,15 @@ type Handler interface {
 	Call(ctx context.Context, from uint64, kind uint8, payload []byte) ([]byte, error)
 }
 
+// Doorkeeper is a Handler that says who may ask.
+type Doorkeeper interface {
+	// Admit is called once for each stream, and for each call, before anything else
+	// is read of it, with the boot that its sender says it is and the certificate,
+	// in DER, that it has shown; nil if it has none. It may wait until ctx is done,
+	// for somebody who isn't known yet. An error goes to the sender as its text.
+	Admit(ctx context.Context, from uint64, certificate []byte) error
+}
+
 // Hello is how the ends of a connection make sure of each other. Where cluster or
 // fingerprint differ, the asker is refused with an error that says which of them.
 type Hello struct {
