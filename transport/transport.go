@@ -122,6 +122,9 @@ type Answer struct {
 	// it with an error as well, as the hit may have been debited; it is 0 where the
 	// hit was never put in a frame and so was not.
 	Number uint64
+	// At is when the answer came, on the clock of the one who asked. Ask sets it, unless
+	// there is none: then it is 0.
+	At int64
 	// NotHeld says that nothing was debited, as the one who was asked doesn't
 	// hold the state of the key. Verdict is zero then.
 	NotHeld bool
