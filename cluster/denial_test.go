@@ -86,6 +86,38 @@ func TestADenialIsSeenWhole(t *testing.T) {
 	t.Log(seen, "seen")
 }
 
+// What was decided without the holder, for nothing, or before a reset is no reason to
+// refuse; a refusal is, until the holder lets as much pass.
+func TestWhatIsHeard(t *testing.T) {
+	table, h := newHotKeys(), transport.Hit{Digest: bucket.Digest{Hi: 1}, Rule: bucket.MustRule("api", "1/hour"), Tokens: 2}
+	const now = millisecond
+	refused := transport.Answer{Verdict: bucket.Verdict{RetryAfter: time.Hour}}
+	hear := func(a transport.Answer, asked int64, change func(*transport.Hit)) bool {
+		h := h
+		change(&h)
+		table.hear(&h, &a, asked, now)
+		_, decided := table.decide(&transport.Hit{Digest: h.Digest, Rule: h.Rule, Tokens: 2}, now, new(bucket.Verdict))
+		return decided
+	}
+	same := func(*transport.Hit) {}
+	degraded := refused
+	degraded.Verdict.Degraded = true
+	if hear(degraded, now, same) {
+		t.Error("by a copy")
+	}
+	if hear(refused, now, func(h *transport.Hit) { h.Peek = true }) || hear(refused, now, func(h *transport.Hit) { h.Tokens = 0 }) {
+		t.Error("looking")
+	}
+	table.forget(h.Digest, 7)
+	if hear(refused, 7, same) || !hear(refused, 8, same) {
+		t.Error("before a reset")
+	}
+	passed := transport.Answer{Verdict: bucket.Verdict{Allowed: true}}
+	if !hear(passed, now, func(h *transport.Hit) { h.Tokens = 1 }) || hear(passed, now, func(h *transport.Hit) { h.Peek = true }) {
+		t.Error("after some have passed")
+	}
+}
+
 // A key has one place, and none that another needs more.
 func TestHotKeysHaveOnePlaceEach(t *testing.T) {
 	table, rule := newHotKeys(), bucket.MustRule("api", "1/second")
