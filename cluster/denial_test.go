@@ -180,26 +180,3 @@ func TestNamesAreBounded(t *testing.T) {
 		}
 	}
 }
-
-// BenchmarkDenied is a refusal by what the holder said before, with the clock and
-// without the digest.
-func BenchmarkDenied(b *testing.B) {
-	n := &Node{hot: newHotKeys(), started: time.Now()}
-	h := transport.Hit{Digest: bucket.Digest{Hi: 1, Lo: 2}, Rule: bucket.MustRule("api", "1/hour"), Tokens: 1}
-	now := n.now()
-	n.hot.hear(&h, &transport.Answer{Verdict: bucket.Verdict{RetryAfter: bucket.Never}}, now, now)
-	k := n.hot.find(h.Digest)
-	k.denial.until.Store(1 << 62)
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		h := h
-		for pb.Next() {
-			var v bucket.Verdict
-			by, ok := n.hot.decide(&h, n.now(), &v)
-			if !ok {
-				b.Fatal("not refused")
-			}
-			n.count(h.Rule, &v, by)
-		}
-	})
-}
