@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -175,10 +176,11 @@ func TestALeaseConservesTokens(t *testing.T) {
 	done := make(chan struct{})
 	for range 3 {
 		spenders.Go(func() {
-			for i := range int64(20_000) {
+			for i := int64(0); spent.Load() < 1_000_000; i++ {
 				n := 1 + i%3
 				seq := b.lease.seq.Load()
 				if _, ok := b.spend(n, 1); !ok {
+					runtime.Gosched()
 					continue
 				}
 				if spent.Add(n); i%5 == 0 {
@@ -204,7 +206,7 @@ func TestALeaseConservesTokens(t *testing.T) {
 			mu.Unlock()
 			mu.Lock()
 			returned.Add(s.Back)
-			grant := int64(b.seq % 50)
+			grant := int64(b.seq % 5000)
 			lent.Add(grant)
 			b.told(0, s.Seq, s.Have, grant, 0)
 			b.expires.Store(1 << 40)

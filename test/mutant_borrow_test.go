@@ -55,7 +55,7 @@ var borrowMistakes = []mutant{
 	{"refuse under other numbers", "TestRefusalsUnderOtherNumbers", "cluster/hot.go", []string{
 		"return k != nil && (k.rule == rule || k.rule.Equivalent(rule))", "return k != nil || rule == nil",
 	}},
-	{"repeat what a standby has refused", "TestDegradedRefusalsAreNotRepeated", "cluster/hot.go", []string{
+	{"repeat what a standby has refused", "cluster TestWhatIsHeard", "cluster/hot.go", []string{
 		"	if v.Degraded {\n		return\n	}\n", "",
 	}},
 	{"tell no penalty of what was refused elsewhere", "TestPenaltiesCountWhatIsRefusedElsewhere", "cluster/hot.go", []string{
