@@ -95,6 +95,7 @@ type Node struct {
 	counters counters
 	tally    tally
 	denied   denied
+	hot      *hotKeys
 	meter    transport.Meter
 	scale    atomic.Int32 // by how much limits are divided here; 0 and 1: not
 }
@@ -130,6 +131,8 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		denied:   denied{size: c.DeniedKeys},
 		slotsDue: make(chan struct{}, 1),
 		cancel:   cancel,
+
+		hot: newHotKeys(),
 	}
 	if err := n.open(background); err != nil {
 		cancel()
@@ -142,6 +145,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		n.tend(background, "reconcile", n.reconcile)
 		n.tend(background, "exchange", n.exchange)
 		n.tend(background, "replicate", n.replicate)
+		n.tend(background, "keepHot", n.keepHot)
 	}
 	return n, nil
 }

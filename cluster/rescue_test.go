@@ -26,7 +26,7 @@ func still(t *testing.T, c Config) *Node {
 	stores := bucket.StoreConfig{ID: 1}
 	n := &Node{
 		config: c.withDefaults(), started: time.Now(),
-		store: bucket.NewStore(stores), shares: bucket.NewStore(stores), inflight: newInflight(),
+		store: bucket.NewStore(stores), shares: bucket.NewStore(stores), inflight: newInflight(), hot: newHotKeys(),
 	}
 	if err := n.open(t.Context()); err != nil {
 		t.Fatal(err)

@@ -107,7 +107,7 @@ func (p *partitions) unlikely(i int, m handoff.Message, now int64) bool {
 		return m.View == p.view.Hash
 	}
 	return m.Kind == handoff.Transfer && owner != p.self && p.parts[i].State() != handoff.Hold &&
-		p.hints[i].Load() != known && p.former[i].Load() != known && p.kept[i].Load() != known
+		p.trails[i].hint.Load() != known && p.trails[i].former.Load() != known && p.kept[i].Load() != known
 }
 
 // owe notes that a hit of a partition was decided here on a copy: whoever holds the
