@@ -40,7 +40,8 @@ type door struct {
 // guest is a boot of which gossip has told.
 type guest struct {
 	meta meta
-	gone int64 // since when it has been given up; 0 while it lives
+	lost bool  // gossip has given it up
+	gone int64 // since when
 }
 
 // NotifyAlive is asked by memberlist before it believes that a boot is alive, or has
@@ -73,7 +74,7 @@ func (d *door) note(boot string, l *living) {
 	g := d.known[id]
 	if l == nil {
 		if g != nil {
-			g.gone = max(d.now(), 1)
+			g.lost, g.gone = true, d.now()
 		}
 		d.forget()
 		return
@@ -83,7 +84,7 @@ func (d *door) note(boot string, l *living) {
 		return
 	}
 	if g != nil {
-		g.gone = 0
+		g.lost = false
 		return
 	}
 	if d.known == nil {
@@ -100,7 +101,7 @@ func (d *door) note(boot string, l *living) {
 // d.mu is held.
 func (d *door) forget() (any bool) {
 	for id, g := range d.known {
-		if g.gone > 0 && d.now()-g.gone > int64(goneTime) {
+		if g.lost && d.now()-g.gone > int64(goneTime) {
 			delete(d.known, id)
 			any = true
 		}

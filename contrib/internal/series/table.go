@@ -115,8 +115,10 @@ func partitions() []Metric {
 				add(float64(m.Handoff.Refused), "refused")
 			},
 		},
+		counter("shoal.moves.declined", "{message}", "Transfers and claims turned down, as their sender could have had no reason for them.", func(m *cluster.Metrics) int64 { return m.Handoff.Declined }),
 		counter("shoal.partitions.forced", "{partition}", "Partitions taken over although a silent member hadn't been asked.", func(m *cluster.Metrics) int64 { return m.Handoff.Forced }),
 		counter("shoal.partitions.doubled", "{partition}", "Partitions that had two holders and became one.", func(m *cluster.Metrics) int64 { return m.Handoff.Doubled }),
+		counter("shoal.panics", "{panic}", "Panics inside the limiter that it recovered from.", func(m *cluster.Metrics) int64 { return m.Panics }),
 		counter("shoal.fenced", "{pause}", "How often this replica stood still for over a second and asked again what it holds.", func(m *cluster.Metrics) int64 { return m.Handoff.Fenced }),
 		gauge("shoal.replication.lag", "s", "How long the oldest change has been waiting that its standby hasn't acknowledged.", func(m *cluster.Metrics) float64 { return m.Replication.Lag.Seconds() }),
 		counter("shoal.replication", "By", "Copies that standbys have acknowledged.", func(m *cluster.Metrics) int64 { return m.Replication.Bytes }),
