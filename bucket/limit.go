@@ -52,6 +52,10 @@
 // refused too early; nobody is admitted too much, and keys that have an entry notice
 // nothing. The file overflow.go has the whole argument.
 //
+// Tokens of a key that others hit often can be lent to them: see [Ask]. They are
+// debited when they are lent, and while they are out the key holds so many less; so
+// whatever becomes of them, no interval sees more than the limit.
+//
 // Time is an argument everywhere: now is the nanoseconds that a monotonic clock
 // of the caller's choice has counted, from 0 to below 1<<62 (146 years). Every
 // value that a caller hands over is either an int64 count of tokens or such a
