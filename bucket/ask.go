@@ -65,6 +65,13 @@ const (
 	burstShare = 4
 	// leastGrant tokens are worth a lease, or as few as are wanted.
 	leastGrant = 2
+	// leastBurst is what a limit must have in store to be lent though it gives back less
+	// than leastGrant in a lease's time. One that has less and gives back so little
+	// costs its holder few messages in all, while tokens that lie elsewhere when it
+	// ends would be missed for long.
+	leastBurst = 1024
+	// slowReserve is which part of the burst of such a limit isn't lent.
+	slowReserve = 8
 	// maxWant bounds what a peer can say that it wants, so that sums don't overflow.
 	maxWant = 1 << 50
 )
@@ -72,8 +79,8 @@ const (
 // LeaseTerm returns for how long tokens of a key under the rule may be lent: an
 // eighth of the time in which the limit that fills first does, but 100 ms at most.
 // It is 0 for a rule that isn't leased: where that would be less than 40 ms, where a
-// limit is neither a TokenBucket nor a FixedWindow or is 0, and where there are
-// penalties, which must be felt everywhere at once.
+// limit is neither a TokenBucket nor a FixedWindow or is 0 or is small and slow, as
+// 100/minute, and where there are penalties, which must be felt everywhere at once.
 func (r *Rule) LeaseTerm() time.Duration {
 	if r.plain < len(r.terms) {
 		return 0
@@ -94,7 +101,18 @@ func (r *Rule) LeaseTerm() time.Duration {
 	if term < minTerm {
 		return 0
 	}
+	for i := range r.terms {
+		if t := &r.terms[i]; t.slow(int64(term)) && t.numbers.burst < leastBurst {
+			return 0
+		}
+	}
 	return term
+}
+
+// slow says whether a limit gives so little back in a lease's time that nothing should
+// lie elsewhere when it ends.
+func (t *term) slow(lasts int64) bool {
+	return scale(lasts, t.numbers.count, t.numbers.per) < leastGrant
 }
 
 // clamp makes sense of any numbers.

@@ -172,6 +172,9 @@ func (l *lease) grant(answer *Answer, i int, h *hit, a *Ask, accounts []account,
 		t, next := &h.terms[j], accounts[j].next
 		left, _ := t.left(next, m.now)
 		free = min(free, left)
+		if t.slow(lasts) && left <= t.numbers.burst/slowReserve {
+			want = 0
+		}
 		if t.windowed() { // a lease ends in the window, by anybody's clock
 			if next.full(m.now) {
 				next = t.window.open(next, m)

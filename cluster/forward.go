@@ -85,7 +85,7 @@ type sentHit struct {
 // holder is the member that a hit should go to, as far as is known here: the last
 // known holder of the partition's token, or the one that should be.
 func (n *Node) holder(v *view, partition int) *member {
-	if hint := n.parts.hints[partition].Load(); hint != 0 {
+	if hint := n.parts.trails[partition].hint.Load(); hint != 0 {
 		if m := v.reach(handoff.Boot(hint)); m != nil {
 			return m
 		}
@@ -177,7 +177,7 @@ func (n *Node) next(partition int, hint handoff.Boot) *member {
 	v := n.view.Load()
 	m := v.reach(hint)
 	if hint == 0 {
-		m = v.reach(handoff.Boot(n.parts.former[partition].Load()))
+		m = v.reach(handoff.Boot(n.parts.trails[partition].former.Load()))
 	}
 	if m != nil && m.peer == nil && !n.parts.holds(partition) {
 		return nil
@@ -187,7 +187,7 @@ func (n *Node) next(partition int, hint handoff.Boot) *member {
 
 // found notes that a member had the token.
 func (n *Node) found(partition int, m *member) {
-	former := &n.parts.former[partition]
+	former := &n.parts.trails[partition].former
 	if former.Load() != 0 && m == n.view.Load().owner(partition) {
 		former.Store(0)
 	}

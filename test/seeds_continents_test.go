@@ -1,40 +1,22 @@
 package test
 
 import (
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/shoal-dev/shoal/httpmw"
+	"github.com/shoal-dev/shoal/cmd/demo/atlas"
+	systems "github.com/shoal-dev/shoal/cmd/demo/seeds"
 )
 
-// continents is the API of the guide to a raw http.server with Redis: seven continents
-// for whoever gives a name and a password, five times in the 60 s from the first.
-//
-// Not so in the seed: a refusal has the status 429 (200 there) and Retry-After, and
-// the key is a digest of the user's name, after the password was checked (there
-// both are the key, in plain sight, and anything is let in).
 func continents(r *replica) http.Handler {
-	refused := func(w http.ResponseWriter, _ *http.Request, why httpmw.Refusal) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		wait, _ := why.RetryAfter()
-		fmt.Fprint(w, waitFor(int64((wait+time.Second-1)/time.Second)))
-	}
-	limit := r.limit("continents", "5/minute fixed", httpmw.Hashed(httpmw.BasicUser()), httpmw.Answer(httpmw.Answers{Refused: refused}))
-	api := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		for _, d := range httpmw.FromContext(r.Context()) {
-			w.Header().Set("Counted-Under", d.Key)
-		}
-		fmt.Fprint(w, continentList())
-	})
-	return httpmw.Record(authenticated(limit(api)))
+	return r.seed(systems.Continents(r.Node, atlas.Embedded, slog.New(slog.DiscardHandler)))
 }
 
 func waitFor(seconds int64) string {
@@ -49,21 +31,6 @@ func continentList() string {
 	return string(list) + "\r\n"
 }
 
-const password = "EXAMPLE_PASSWORD"
-
-// authenticated lets users in with the one password. Not so in the seed, which
-// crashes without credentials.
-func authenticated(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, p, _ := r.BasicAuth(); subtle.ConstantTimeCompare([]byte(p), []byte(password)) == 0 {
-			w.Header().Set("WWW-Authenticate", `Basic realm="continents"`)
-			http.Error(w, "who are you?", http.StatusUnauthorized)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
 // basic is the header of a user.
 func basic(user, password string) string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
@@ -71,7 +38,7 @@ func basic(user, password string) string {
 
 func TestSeedContinents(t *testing.T) {
 	list := continentList()
-	john, jane := basic("john_doe", password), basic("jane_doe", password)
+	john, jane := basic("john_doe", systems.Password), basic("jane_doe", systems.Password)
 	const second = time.Second
 	var steps []step
 	for i := range 10 { // curl -u john_doe:EXAMPLE_PASSWORD "http://localhost:8080/?[1-10]"
@@ -93,7 +60,7 @@ func TestSeedContinents(t *testing.T) {
 		{40 * second, "9 GET /", 401, "", "WWW-Authenticate: Basic realm=\"continents\"\nRateLimit:"},
 		{40 * second, "9 GET / as " + basic("ann", "guess"), 401, "", "RateLimit:"},
 		{40 * second, "9 GET / as Authorization: Bearer x", 401, "", ""},
-		{40 * second, "5 GET / as " + basic("ann", password), 200, list, ""},
+		{40 * second, "5 GET / as " + basic("ann", systems.Password), 200, list, ""},
 
 		// The wait is over when it was said to be. The refusals were free.
 		{59500 * time.Millisecond, "GET / as " + john, 429, waitFor(1), "Retry-After: 1"},
@@ -117,7 +84,7 @@ func TestSeedContinentsInParallel(t *testing.T) {
 			var all sync.WaitGroup
 			for i := range 50 {
 				all.Go(func() {
-					w := s.ask(fmt.Sprintf("GET /?%d as %s", i, basic("john_doe", password)))
+					w := s.ask(fmt.Sprintf("GET /?%d as %s", i, basic("john_doe", systems.Password)))
 					mu.Lock()
 					defer mu.Unlock()
 					codes[w.Code]++
@@ -134,10 +101,10 @@ func TestSeedContinentsInParallel(t *testing.T) {
 // No replica is told who the user is, let alone the password.
 func TestSeedContinentsKeepTheirUsersToThemselves(t *testing.T) {
 	story(t, func(f *fleet) {
-		header := basic("john_doe", password)
+		header := basic("john_doe", systems.Password)
 		key := f.open(continents).ask("GET / as " + header).Header().Get("Counted-Under")
 		_, credential, _ := strings.Cut(header, "Basic ")
-		for _, secret := range []string{"john_doe", password, credential} {
+		for _, secret := range []string{"john_doe", systems.Password, credential} {
 			if key == "" || strings.Contains(key, secret) {
 				t.Errorf("%q is counted under %q", secret, key)
 			}

@@ -6,39 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/shoal-dev/shoal/httpmw"
+	systems "github.com/shoal-dev/shoal/cmd/demo/seeds"
 )
 
-// snippet is what Ronacher's snippet for Flask and Redis decorates: views that have a
-// limit in windows of the epoch, and tell of it in X-RateLimit-*.
-//
-// Not so in the seed: it answers 400, and of a limit of 4 it serves 3. RFC 6585 has
-// a status for it, and a limit is what may pass. That of the refusal here is 429,
-// since Refused says none. Retry-After comes with every refusal, and send_x_headers
-// is two fields here.
-func snippet(r *replica) http.Handler {
-	const limits = "4/minute fixed aligned"
-	key := httpmw.All(httpmw.Route(), client())
-	over := func(w http.ResponseWriter, _ *http.Request, _ httpmw.Refusal) {
-		fmt.Fprint(w, "You hit the rate limit")
-	}
-	x := httpmw.Answer(httpmw.Answers{Draft: httpmw.NoDraft, X: httpmw.XRateLimit(), Refused: over})
-	silent := httpmw.Answer(httpmw.Answers{Draft: httpmw.NoDraft, Refused: over})
-
-	mux := http.NewServeMux()
-	mux.Handle("/rate-limited", r.limit("snippet", limits, key, x)(http.HandlerFunc(viewLimit)))
-	mux.Handle("/silent", r.limit("silent", limits, key, silent)(text("fine")))
-	mux.Handle("/shadow", r.limit("shadow", limits+"; mode shadow", key, x)(text("fine")))
-	mux.Handle("/user", r.limit("user", limits, httpmw.All(client(), httpmw.Header("X-User")), x)(text("fine")))
-	return httpmw.Record(mux)
-}
-
-// viewLimit shows what the view knows of its limit, as get_view_rate_limit does.
-func viewLimit(w http.ResponseWriter, r *http.Request) {
-	for _, d := range httpmw.FromContext(r.Context()) {
-		fmt.Fprintf(w, "%d of %d left", d.Decision.Remaining, d.Decision.Limit.Count)
-	}
-}
+func snippet(r *replica) http.Handler { return r.seed(systems.Snippet(r.Node, client())) }
 
 func TestSeedSnippet(t *testing.T) {
 	// The end of the window, 00:01:00 and 00:02:00 on the first day of 2000. Not so in

@@ -19,9 +19,8 @@ import (
 )
 
 // The seeds_*_test.go are the systems that Shoal wants to be a better home for: the
-// applications of four tutorials, each on three replicas behind a balancer, and what
-// they answer, request by request. Where Shoal's answer is another on purpose, a
-// comment that begins with "Not so in the seed" says why.
+// applications of four tutorials, which the demo serves (cmd/demo/seeds), each on three
+// replicas behind a balancer, and what they answer, request by request.
 
 const (
 	balancerAddress = "10.0.1.1"
@@ -112,6 +111,15 @@ func (r *replica) limit(name, limits string, key httpmw.KeyFunc, opts ...httpmw.
 		r.fleet.Fatal(err)
 	}
 	return limit
+}
+
+// seed is a system that must be without fault.
+func (r *replica) seed(h http.Handler, err error) http.Handler {
+	r.fleet.Helper()
+	if err != nil {
+		r.fleet.Fatal(err)
+	}
+	return h
 }
 
 // text is a handler that answers with it.

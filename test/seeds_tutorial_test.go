@@ -2,49 +2,20 @@ package test
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/shoal-dev/shoal/bucket"
-	"github.com/shoal-dev/shoal/httpmw"
+	systems "github.com/shoal-dev/shoal/cmd/demo/seeds"
 )
 
-// ownLimit is that of the tutorial's one route with a limit of its own.
-const ownLimit = "1 per 10 second fixed"
-
-// tutorial is the application of the tutorial on Flask-Limiter with memcached: a group
-// of routes whose default one of them replaces, and a route without a limit. Its
-// three workers share a memcached; these replicas need nothing.
-func tutorial(r *replica) http.Handler {
-	pages := httpmw.Answer(httpmw.Answers{ByAccept: true, Message: flaskText})
-	group := r.limit("group", "1/second fixed", httpmw.All(httpmw.Route(), client()), pages)
-	own := r.limit("resource", ownLimit, client(), pages)
-	mux := http.NewServeMux()
-	mux.Handle("GET /test", text("Hello, World!"))
-	mux.Handle("POST /resource/test", own(text(`{"message":"This was a POST"}`)))
-	mux.Handle("GET /resource/test", own(text(`{"message":"This was a GET"}`)))
-	mux.Handle("GET /resource/other", group(text("other")))
-	mux.Handle("GET /resource/third", group(text("third")))
-	return mux
-}
-
-// flaskText names a limit as Flask-Limiter does. Without it the text is the limit's own,
-// which says how it counts as well: "1 per 10 second fixed".
-func flaskText(_ *http.Request, why httpmw.Refusal) string {
-	if len(why.By) == 0 {
-		return http.StatusText(why.Status)
-	}
-	return strings.TrimSuffix(why.By[0].Decision.Limit.String(), " fixed")
-}
+func tutorial(r *replica) http.Handler { return r.seed(systems.Tutorial(r.Node, client())) }
 
 const (
-	postAnswer = `{"message":"This was a POST"}`
-	getAnswer  = `{"message":"This was a GET"}`
+	postAnswer = `{"message":"This was a POST"}` + "\n"
+	getAnswer  = `{"message":"This was a GET"}` + "\n"
 
-	// tooMany is the page of Flask, to the letter. Not so in the seed, which sends it
-	// to everybody: a client that doesn't ask for HTML gets a problem document (RFC
-	// 9457), which a program can read.
+	// tooMany is the page of Flask, to the letter.
 	tooMany = "<!doctype html>\n<html lang=en>\n<title>429 Too Many Requests</title>\n<h1>Too Many Requests</h1>\n<p>1 per 10 second</p>\n"
 	problem = `{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Request cannot be satisfied as assigned quota has been exceeded",` +
 		`"status":429,"detail":"1 per 10 second","instance":"/resource/test","violated-policies":["1 per 10 second fixed"]}` + "\n"
@@ -58,11 +29,11 @@ func TestSeedTutorial(t *testing.T) {
 
 			// POST and GET share the route's bucket, on whatever replica they arrive.
 			{0, "POST /resource/test", 200, postAnswer, "RateLimit: \"1 per 10 second fixed\";r=0;t=10\nRateLimit-Policy: \"1 per 10 second fixed\";q=1;w=10\nRetry-After:"},
-			{400 * time.Millisecond, "GET /resource/test as Accept: text/html", 429, tooMany, "Retry-After: 10\nContent-Type: text/html; charset=utf-8\nCache-Control: no-store"},
-			{500 * time.Millisecond, "GET /resource/test", 429, problem, "Content-Type: application/problem+json"},
+			{400 * time.Millisecond, "GET /resource/test as Accept: */*", 429, tooMany, "Retry-After: 10\nContent-Type: text/html; charset=utf-8\nCache-Control: no-store"},
+			{500 * time.Millisecond, "GET /resource/test as Accept: application/json", 429, problem, "Content-Type: application/problem+json"},
 
 			// The route's limit stands in place of the group's, of 1 per second.
-			{1500 * time.Millisecond, "5 GET /resource/test as Accept: text/html", 429, tooMany, "Retry-After: 9"},
+			{1500 * time.Millisecond, "5 GET /resource/test", 429, tooMany, "Retry-After: 9"},
 
 			// Others aren't affected, whatever address a client makes up.
 			{1500 * time.Millisecond, "GET /resource/test as 203.0.113.2", 200, getAnswer, ""},
@@ -76,10 +47,10 @@ func TestSeedTutorial(t *testing.T) {
 			{21 * time.Second, "POST /resource/test", 200, postAnswer, ""},
 
 			// A route of the group without a limit of its own has the group's for itself.
-			{30 * time.Second, "GET /resource/other", 200, "other", ""},
-			{30 * time.Second, "GET /resource/third", 200, "third", ""},
+			{30 * time.Second, "GET /resource/other", 200, "{\"message\":\"This is another\"}\n", ""},
+			{30 * time.Second, "GET /resource/third", 200, "{\"message\":\"This is a third\"}\n", ""},
 			{30400 * time.Millisecond, "GET /resource/other", 429, "", "RateLimit: \"1 per 1 second fixed\";r=0;t=1\nRetry-After: 1"},
-			{31500 * time.Millisecond, "GET /resource/other", 200, "other", ""},
+			{31500 * time.Millisecond, "GET /resource/other", 200, "{\"message\":\"This is another\"}\n", ""},
 		})
 	})
 }
@@ -92,7 +63,7 @@ func TestSeedTutorialLosesAReplica(t *testing.T) {
 			{0, "POST /resource/test", 200, postAnswer, ""},
 			{0, "5 GET /resource/test", 429, "", "Retry-After: 10"},
 		})
-		owner := f.replicas[0].Owner(bucket.MustRule("resource", ownLimit), clientAddress)
+		owner := f.replicas[0].Owner(bucket.MustRule("tutorial resource", "1 per 10 second fixed"), clientAddress)
 		for _, r := range f.replicas {
 			if r.Name() == owner {
 				s.lose(r)

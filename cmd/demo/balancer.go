@@ -27,17 +27,20 @@ type balancer struct {
 	upstreams *upstreams
 }
 
-// newBalancer serves on l. It is ready when settled says so. page is what it has of its
-// own below pagePath; nil is nothing.
-func newBalancer(l net.Listener, replicas []string, pass *pass, settled func() bool, page http.Handler, log *slog.Logger) *balancer {
-	b := &balancer{upstreams: newUpstreams(replicas)}
+// newBalancer serves on l. It is ready when settled says so. pass is what the replicas
+// know it by; nil means by its address. page is what it has of its own below pagePath;
+// nil is nothing.
+func newBalancer(l net.Listener, replicas *upstreams, pass *pass, settled func() bool, page http.Handler, log *slog.Logger) *balancer {
+	b := &balancer{upstreams: replicas}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme = "http"
-			r.Out.URL.Host = replicas[0]           // upstreams puts another here
+			r.Out.URL.Host = "replica"             // upstreams puts an address here
 			r.Out.URL.RawQuery = r.In.URL.RawQuery // to be judged by the replica alone
 			r.SetXForwarded()                      // the inbound ones have been removed
-			pass.stamp(r.Out.Header)
+			if pass != nil {
+				pass.stamp(r.Out.Header)
+			}
 		},
 		Transport:    b.upstreams,
 		ErrorHandler: failed(log),
@@ -53,7 +56,9 @@ func newBalancer(l net.Listener, replicas []string, pass *pass, settled func() b
 		case page != nil && strings.HasPrefix(path+"/", pagePath):
 			servedBy(balancerName, page).ServeHTTP(w, r)
 		default:
-			r.Body = body{http.MaxBytesReader(w, r.Body, maxBody)}
+			if r.Body != http.NoBody {
+				r.Body = body{http.MaxBytesReader(w, r.Body, maxBody)}
+			}
 			proxy.ServeHTTP(w, r)
 		}
 	}), log)
@@ -75,6 +80,12 @@ func failed(log *slog.Logger) func(http.ResponseWriter, *http.Request, error) {
 		case errors.As(err, &unread):
 			w.Header().Set("Connection", "close")
 			refuse(w, http.StatusBadRequest, "the body can't be read")
+		case errors.Is(err, errNoReplica):
+			w.Header().Set("Retry-After", "1")
+			refuse(w, http.StatusServiceUnavailable, "no replica is ready")
+		case late(err) && !undialled(err):
+			log.Warn("a replica did not answer in time", "path", r.URL.Path, "error", err)
+			refuse(w, http.StatusGatewayTimeout, "the replica did not answer in time")
 		default:
 			log.Warn("no replica answered", "path", r.URL.Path, "error", err)
 			refuse(w, http.StatusBadGateway, "no replica could be reached")

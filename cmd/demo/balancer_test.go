@@ -26,7 +26,7 @@ func newTestBalancer(t *testing.T, servers int, h http.Handler) (*balancer, []*h
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBalancer(l, addresses, newPass(), func() bool { return false }, nil, slog.New(slog.DiscardHandler))
+	b := newBalancer(l, newUpstreams(addresses), newPass(), func() bool { return false }, nil, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { _ = b.server.http.Close(); b.upstreams.close() })
 	return b, replicas
 }

@@ -23,6 +23,7 @@ import (
 type demoConfig struct {
 	replicas int
 	listen   string // of the balancer; the replicas take the next ports, or any if it is 0
+	mysql    string // as a replica's
 	log      *slog.Logger
 }
 
@@ -33,6 +34,7 @@ const hitTime = 500 * time.Millisecond
 // demo is some replicas and a load balancer in one process.
 type demo struct {
 	log      *slog.Logger
+	mysql    string // as a replica's
 	pass     *pass
 	net      *cutnet.Net
 	balancer *balancer
@@ -56,7 +58,7 @@ func startDemo(ctx context.Context, c demoConfig) (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{log: c.log, pass: newPass(), net: cutnet.New(c.log), began: time.Now()}
+	d := &demo{log: c.log, mysql: c.mysql, pass: newPass(), net: cutnet.New(c.log), began: time.Now()}
 	front := listeners[0].Addr().(*net.TCPAddr)
 	if d.host = front.IP.String(); !strings.HasSuffix(c.listen, ":0") {
 		d.port = front.Port
@@ -71,7 +73,7 @@ func startDemo(ctx context.Context, c demoConfig) (*demo, error) {
 		}
 	}
 	d.page = dashboard.New(d)
-	d.balancer = newBalancer(listeners[0], d.addresses(), d.pass, d.settled, http.StripPrefix(strings.TrimSuffix(pagePath, "/"), d.page), c.log)
+	d.balancer = newBalancer(listeners[0], newUpstreams(d.addresses()), d.pass, d.settled, http.StripPrefix(strings.TrimSuffix(pagePath, "/"), d.page), c.log)
 	return d, nil
 }
 
@@ -91,6 +93,7 @@ func (d *demo) start(ctx context.Context, l net.Listener, number int) (*replica,
 			Network:    host,
 		},
 		client: d.pass.client,
+		mysql:  d.mysql,
 		log:    d.log,
 	})
 	if err != nil {
@@ -211,7 +214,7 @@ func (d *demo) close(ctx context.Context) error {
 	}
 	var wg sync.WaitGroup
 	for i, r := range replicas {
-		wg.Go(func() { errs[i] = r.server.close(ctx) })
+		wg.Go(func() { errs[i] = r.stop(ctx) })
 	}
 	wg.Wait()
 	for _, r := range replicas {

@@ -22,6 +22,7 @@ const maxLinger = 30 * time.Second
 
 const demoUsage = `Usage: demo [flags]            some replicas and a load balancer, in one process
        demo replica [flags]    one replica (demo replica -h lists its flags)
+       demo balance [flags]    a load balancer in front of replicas (demo balance -h lists its flags)
        demo load [flags]       load for either (demo load -h lists its flags)
 
 Flags:
@@ -38,11 +39,12 @@ func parseDemo(args []string, stdout, stderr io.Writer) (demoConfig, error) {
 	fs := flag.NewFlagSet("demo", flag.ContinueOnError)
 	fs.IntVar(&c.replicas, "replicas", 3, "how many replicas, 1 to "+strconv.Itoa(maxReplicas))
 	fs.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`host:port` of the load balancer; the replicas take the next ports, or any free ones if it is 0")
+	mysql := mysqlFlag(fs)
 	verbose := fs.Bool("v", false, "log what happens, to standard error")
 	if err := parse(fs, args, stdout, demoUsage); err != nil {
 		return c, err
 	}
-	c.log = newLog(stderr, *verbose)
+	c.log, c.mysql = newLog(stderr, *verbose), *mysql
 	if c.replicas < 1 || c.replicas > maxReplicas {
 		return c, usagef("-replicas %d is not between 1 and %d", c.replicas, maxReplicas)
 	}
@@ -53,7 +55,7 @@ func parseDemo(args []string, stdout, stderr io.Writer) (demoConfig, error) {
 	if port != 0 && port+c.replicas > maxPort {
 		return c, usagef("-listen %s leaves no ports for %d replicas after it", c.listen, c.replicas)
 	}
-	return c, nil
+	return c, checkMySQL(c.mysql, c.log)
 }
 
 // parseReplica reads the command line of a single replica.
@@ -72,11 +74,12 @@ func parseReplica(args []string, stdout, stderr io.Writer) (replicaConfig, error
 	fs.DurationVar(&c.cluster.HitTimeout, "hit-timeout", 0, "how long to wait for another replica's decision (default 50ms)")
 	trusted := fs.String("trusted-proxies", "", "`cidr,...` of the proxies whose X-Forwarded-For counts (default nobody's)")
 	fs.DurationVar(&c.linger, "linger", 500*time.Millisecond, "how long to serve on after SIGTERM, no longer ready, so that a load balancer can notice; up to "+maxLinger.String())
+	mysql := mysqlFlag(fs)
 	verbose := fs.Bool("v", false, "log what happens, to standard error")
 	if err := parse(fs, args, stdout, replicaUsage); err != nil {
 		return c, err
 	}
-	c.log = newLog(stderr, *verbose)
+	c.log, c.mysql = newLog(stderr, *verbose), *mysql
 	c.cluster.Log = c.log
 	c.cluster.Seeds = list(*seeds)
 	if *secret != "" {
@@ -99,6 +102,9 @@ func parseReplica(args []string, stdout, stderr io.Writer) (replicaConfig, error
 	if _, err := checkAddress(c.http); err != nil {
 		return c, usagef("-http: %w", err)
 	}
+	if err := checkMySQL(c.mysql, c.log); err != nil {
+		return c, err
+	}
 	return c, checkCluster(c.cluster)
 }
 
@@ -115,7 +121,7 @@ func parse(fs *flag.FlagSet, args []string, stdout io.Writer, usage string) erro
 	case err != nil:
 		return usageError{err}
 	case fs.NArg() > 0:
-		return usagef("unexpected argument %q; the commands are replica and load, and come before all flags", fs.Arg(0))
+		return usagef("unexpected argument %q; the commands are replica, balance and load, and come before all flags", fs.Arg(0))
 	}
 	return nil
 }

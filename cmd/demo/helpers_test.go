@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/shoal-dev/shoal/cluster"
+	"github.com/shoal-dev/shoal/cmd/demo/atlas"
 	"github.com/shoal-dev/shoal/httpmw"
 )
 
@@ -51,7 +52,7 @@ func newAlone(t testing.TB) (*cluster.Node, http.Handler) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = node.Close(context.Background()) })
-	h, err := newRoutes(node, httpmw.ClientIP(), node.Ready)
+	h, err := newRoutes(node, httpmw.ClientIP(), node.Ready, atlas.Embedded, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@
 //
 //	go run ./cmd/demo            three replicas and a load balancer
 //	go run ./cmd/demo replica    one replica; several of these make a cluster
+//	go run ./cmd/demo balance    a load balancer that finds the replicas by DNS
 //	go run ./cmd/demo load       send load, and check that the limit is kept
 //	go run ./cmd/demo -h         all flags
 //
@@ -20,6 +21,10 @@
 //	GET        /resource/other  1 per second and client, the default of /resource
 //	GET        /slow            takes ms=500, and 2 of a user run at a time: ?ms=500&user=alice
 //	GET, POST  /try             any limit for any key: ?limit=10/minute&key=alice&cost=1
+//	GET        /tutorial/...    the systems of four tutorials; package seeds lists their routes
+//	GET        /tour/...
+//	GET        /snippet/...
+//	GET        /continents      5 in 60 s for each user: curl -u john_doe:EXAMPLE_PASSWORD
 //	GET        /cluster         the members and the table of owners, as this replica sees them
 //	GET        /healthz         200 while it serves
 //	GET        /readyz          200 once it has joined and its table is settled, else 503
@@ -29,7 +34,7 @@
 // semicolons, and with them penalty 3/hour, policy deny and mode shadow.
 //
 // A client is an IP address. X-Forwarded-For counts only if it was written by
-// the demo's own balancer or by a proxy in -trusted-proxies. A user is a client
+// the balancer of the all-in-one or by a proxy in -trusted-proxies, as demo balance is. A user is a client
 // unless user says otherwise.
 //
 // It ends by itself on SIGINT and SIGTERM: a replica is no longer ready but serves
@@ -100,6 +105,13 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) (progra
 		}
 		return startReplica(ctx, c)
 	}
+	if len(args) > 0 && args[0] == "balance" {
+		c, err := parseBalance(args[1:], stdout, stderr)
+		if err != nil {
+			return nil, err
+		}
+		return startBalance(ctx, c)
+	}
 	c, err := parseDemo(args, stdout, stderr)
 	if err != nil {
 		return nil, err
@@ -107,7 +119,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) (progra
 	return startDemo(ctx, c)
 }
 
-// program is what runs: a demo or a replica, started.
+// program is what runs: a demo, a replica or a balancer, started.
 type program interface {
 	wait(ctx context.Context) error // until it is ready
 	announce(w io.Writer)           // that it is started

@@ -184,6 +184,20 @@ func TestFaults(t *testing.T) {
 		{"replica -hit-timeout 1ms", 2, "-hit-timeout: 1ms is not between"},
 		{"replica -linger -1s", 2, "-linger -1s is not between 0s and"},
 		{"replica -linger 1h", 2, "-linger 1h0m0s is not between 0s and"},
+		{"replica -mysql nonsense", 2, `-mysql: want user:password@tcp(host:port)/database`},
+		{"-mysql root@tcp(127.0.0.1:3306)/", 2, `there is no database`},
+		{"balance -replicas", 2, "flag needs an argument"},
+		{"balance -replicas ,", 2, "-replicas: none are given"},
+		{"balance -replicas replica", 2, `-replicas: "replica" is not host:port`},
+		{"balance -replicas replica:http", 2, `-replicas: "replica:http" has the port "http"`},
+		{"balance -replicas a:8080,:8080", 2, `-replicas: ":8080" names no host and port`},
+		{"balance -replicas a:0", 2, `-replicas: "a:0" names no host and port`},
+		{"balance -listen nonsense", 2, `-listen: "nonsense" is not host:port`},
+		{"balance -linger 31s", 2, "-linger 31s is not between 0s and 30s"},
+		{"balance -linger -1s", 2, "-linger -1s is not between"},
+		{"balance -bogus", 2, "-bogus"},
+		{"balance replica", 2, `unexpected argument "replica"`},
+		{"balance -listen " + used, 1, "address already in use"},
 		{"replica -trusted-proxies 10.0.0.0/33", 2, `-trusted-proxies: "10.0.0.0/33" is not a network`},
 		{"replica -trusted-proxies 10.0.0.1,everybody", 2, `-trusted-proxies: "everybody"`},
 		{"load -rate 0", 2, "-rate 0 is not between 1 and"},
@@ -216,7 +230,7 @@ func TestFaults(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for args, part := range map[string]string{"-h": "-listen host:port", "replica -h": "-seeds host:port,...", "replica --help": "-insecure", "load -h": "-any-host"} {
+	for args, part := range map[string]string{"-h": "-listen host:port", "replica -h": "-seeds host:port,...", "replica --help": "-insecure", "load -h": "-any-host", "balance -h": "-replicas host:port,..."} {
 		var stdout, stderr output
 		if code := run(t.Context(), strings.Fields(args), &stdout, &stderr); code != 0 || !strings.Contains(stdout.String(), part) || stderr.String() != "" {
 			t.Errorf("demo %s: exit %d, %q%q", args, code, stdout.String(), stderr.String())
@@ -227,7 +241,7 @@ func TestHelp(t *testing.T) {
 // Being told to end while it starts is no failure.
 func TestInterruptedStart(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-listen", "127.0.0.1:0"}, {"replica", "-http", "127.0.0.1:0", "-bind", "127.0.0.1:0"}} {
+	for _, args := range [][]string{{"-listen", "127.0.0.1:0"}, {"replica", "-http", "127.0.0.1:0", "-bind", "127.0.0.1:0"}, {"balance", "-listen", "127.0.0.1:0"}} {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		var stdout, stderr output

@@ -21,6 +21,7 @@ type replicaConfig struct {
 	cluster cluster.Config
 	client  httpmw.KeyFunc // tells clients apart
 	linger  time.Duration  // how long to serve on while no longer ready
+	mysql   string         // where the continents are; "" means in the program
 	log     *slog.Logger
 }
 
@@ -35,6 +36,7 @@ type replica struct {
 	killed atomic.Bool  // without a farewell
 	linger time.Duration
 	log    *slog.Logger
+	atlas  func() error // ends who knows the continents
 }
 
 // startReplica listens, and begins to look for the other replicas.
@@ -49,16 +51,21 @@ func startReplica(ctx context.Context, c replicaConfig) (*replica, error) {
 // startReplicaOn is startReplica for a listener that is there, and is closed if
 // the start fails.
 func startReplicaOn(ctx context.Context, l net.Listener, c replicaConfig) (*replica, error) {
-	node, err := cluster.Start(ctx, c.cluster)
+	continents, end, err := openAtlas(c.mysql, c.log)
 	if err != nil {
 		_ = l.Close()
 		return nil, err
 	}
-	r := &replica{node: node, linger: c.linger, log: c.log}
-	h, err := newRoutes(node, c.client, r.ready)
+	node, err := cluster.Start(ctx, c.cluster)
+	if err != nil {
+		_ = l.Close()
+		return nil, errors.Join(err, end())
+	}
+	r := &replica{node: node, linger: c.linger, log: c.log, atlas: end}
+	h, err := newRoutes(node, c.client, r.ready, continents, c.log)
 	if err != nil { // only if the demo itself is wrong
 		_ = l.Close()
-		return nil, errors.Join(err, node.Close(ctx))
+		return nil, errors.Join(err, end(), node.Close(ctx))
 	}
 	r.server = serve(l, h, c.log)
 	return r, nil
@@ -87,9 +94,14 @@ func (r *replica) welcome(w io.Writer) {
 func (r *replica) close(ctx context.Context) error {
 	r.ending.Store(true)
 	hold(ctx, r.linger)
-	err := r.server.close(ctx)
+	err := r.stop(ctx)
 	r.leave(ctx)
 	return err
+}
+
+// stop answers the requests under way, and takes no more.
+func (r *replica) stop(ctx context.Context) error {
+	return errors.Join(r.server.close(ctx), r.atlas())
 }
 
 // leave ends the node. A farewell that nobody heard is no failure: when all
@@ -107,6 +119,7 @@ func (r *replica) kill() {
 	r.host.Kill()
 	_ = r.server.http.Close()
 	<-r.server.ended
+	_ = r.atlas()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = r.node.Close(ctx) // which complains that nobody heard a farewell

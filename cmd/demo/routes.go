@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 
 	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/cluster"
+	"github.com/shoal-dev/shoal/cmd/demo/seeds"
 	"github.com/shoal-dev/shoal/httpmw"
 )
 
@@ -14,8 +16,8 @@ import (
 const groupLimit = "1/second"
 
 // newRoutes is the service of one replica. client tells its clients apart; ready
-// says whether it should be sent any.
-func newRoutes(node *cluster.Node, client httpmw.KeyFunc, ready func() bool) (http.Handler, error) {
+// says whether it should be sent any. continents is what their API serves.
+func newRoutes(node *cluster.Node, client httpmw.KeyFunc, ready func() bool, continents seeds.List, log *slog.Logger) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /test", hello)
 
@@ -25,7 +27,8 @@ func newRoutes(node *cluster.Node, client httpmw.KeyFunc, ready func() bool) (ht
 	other, err2 := httpmw.New(node, bucket.MustRule("/resource/other", groupLimit), client)
 	// The client may say which user it is, so one at one address can play several.
 	two, err3 := httpmw.New(node, bucket.MustRule("/slow", slowLimit), user(client))
-	if err := errors.Join(err1, err2, err3); err != nil {
+	systems, err4 := seeds.New(node, client, continents, log)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
 	limited := test(http.HandlerFunc(resource))
@@ -37,6 +40,9 @@ func newRoutes(node *cluster.Node, client httpmw.KeyFunc, ready func() bool) (ht
 
 	mux.Handle("GET /try", try{node})
 	mux.Handle("POST /try", try{node})
+	for _, prefix := range []string{"/tutorial/", "/tour/", "/snippet/", "/continents", "/continents/"} {
+		mux.Handle(prefix, systems)
+	}
 	mux.Handle("GET /cluster", members(node))
 	mux.Handle("GET /healthz", healthz())
 	mux.Handle("GET /readyz", readyz(ready))

@@ -2,8 +2,10 @@ package otel_test
 
 import (
 	"context"
+	"fmt"
 	"log"
 	"net/http"
+	"net/http/httptest"
 
 	"go.opentelemetry.io/otel/metric/noop"
 
@@ -14,21 +16,32 @@ import (
 )
 
 func Example() {
-	node, err := cluster.Start(context.Background(), cluster.Config{})
+	ctx := context.Background()
+	node, err := cluster.Start(ctx, cluster.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	provider := noop.NewMeterProvider() // yours
-	registration, err := otel.Register(provider, node)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer func() { _ = registration.Unregister() }()
+	defer node.Close(ctx)
+	meterProvider := noop.NewMeterProvider() // in earnest that of the SDK
+	rule, key := bucket.MustRule("hello", "1/minute"), httpmw.ClientIP()
 
-	// Decisions are on the span of each request, which some other middleware has begun.
-	limit, err := httpmw.New(otel.Trace(node), bucket.MustRule("api", "100/second"), httpmw.ClientIP())
+	registration, err := otel.Register(meterProvider, node)
 	if err != nil {
 		log.Fatal(err)
 	}
-	http.Handle("/", limit(http.NotFoundHandler()))
+	defer registration.Unregister()
+	limit, err := httpmw.New(otel.Trace(node), rule, key)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	hello := limit(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for range 2 {
+		w := httptest.NewRecorder()
+		hello.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		fmt.Println(w.Code)
+	}
+	// Output:
+	// 200
+	// 429
 }
