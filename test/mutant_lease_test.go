@@ -70,7 +70,7 @@ var leaseMistakes = []mutant{
 		"h.peer == peer && h.since == since", "h.peer == peer",
 	}},
 	{"refund a charge that was paid back when a lease was", "bucket TestRefundsOfLeasedKeys", "bucket/lend.go", []string{
-		"		sh.refunds.returned(h.digest, m.now)\n", "",
+		"		sh.table.aside.refunds.returned(h.digest, m.now)\n", "",
 	}},
 	{"take down for one what another has said", "bucket TestStatementsWithHitsThatHaveToWait", "bucket/lease.go", []string{
 		"	at, out := m, l.out\n", "	l.sort()\n	at, out := m, l.out\n",
