@@ -6,7 +6,7 @@ import "slices"
 // Equal ones stand behind each other in one place: they leave as one entry.
 type line struct {
 	heads []*call
-	index []place // hash table of the heads by digest, with open addressing; a power of two
+	index []place // hash table of the heads, with open addressing; a power of two
 	turn  uint32  // places of other turns are empty
 }
 
@@ -20,6 +20,14 @@ const leastIndex = 256
 func (c *call) equal(d *call) bool {
 	return !c.hit.Speaks() && !d.hit.Speaks() && c.hit.Digest == d.hit.Digest && c.hit.Tokens == d.hit.Tokens && c.hit.Peek == d.hit.Peek && c.hit.Orphan == d.hit.Orphan &&
 		c.expire/grain == d.expire/grain && (c.hit.Rule == d.hit.Rule || c.hit.Rule.Equivalent(d.hit.Rule))
+}
+
+// home is where in an index of that many places the search for a call's equals begins.
+// What a hit costs may be anybody's choice: those of one key must not all begin at one
+// place because they cost different amounts, or have different times left.
+func (c *call) home(places int) int {
+	h := c.hit.Digest.Lo + uint64(c.hit.Tokens)*0x9e3779b97f4a7c15 + uint64(c.expire/grain)*0xbf58476d1ce4e5b9
+	return int(h^h>>32) & (places - 1)
 }
 
 // join adds a call behind its equals, or at the end if it has none and there are
@@ -47,7 +55,7 @@ func (l *line) join(c *call, most int) bool {
 // first of them.
 func (l *line) find(c *call) (at int, head *call) {
 	mask := len(l.index) - 1
-	for at = int(c.hit.Digest.Lo) & mask; l.index[at].turn == l.turn; at = (at + 1) & mask {
+	for at = c.home(len(l.index)); l.index[at].turn == l.turn; at = (at + 1) & mask {
 		if head = l.heads[l.index[at].at]; head.equal(c) {
 			return at, head
 		}
@@ -68,7 +76,7 @@ func (l *line) reindex(size int) {
 	}
 	mask := size - 1
 	for i, c := range l.heads {
-		at := int(c.hit.Digest.Lo) & mask
+		at := c.home(size)
 		for l.index[at].turn == l.turn {
 			at = (at + 1) & mask
 		}

@@ -249,6 +249,32 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// Hits of one key that aren't equal stand apart in the index: whoever chooses what they
+// cost can't have each look at all the others.
+func TestUnequalHitsOfOneKeyAreFoundSoon(t *testing.T) {
+	for name, unlike := range map[string]func(i int64) *call{
+		"costs":     func(i int64) *call { return &call{hit: Hit{Rule: testRule, Tokens: 1 + i}} },
+		"steps":     func(i int64) *call { return &call{hit: Hit{Rule: testRule, Tokens: 1024 * i}} },
+		"deadlines": func(i int64) *call { return &call{hit: Hit{Rule: testRule, Tokens: 1}, expire: i * grain} },
+	} {
+		var l line
+		for i := range int64(maxQueue) {
+			c := unlike(i)
+			c.last = c
+			l.join(c, maxQueue)
+		}
+		if len(l.heads) != maxQueue {
+			t.Errorf("%s: %d places", name, len(l.heads))
+		}
+		for _, c := range l.heads {
+			at, _ := l.find(c)
+			if steps := (at - c.home(len(l.index))) & (len(l.index) - 1); steps > 200 {
+				t.Fatalf("%s: found after %d steps", name, steps)
+			}
+		}
+	}
+}
+
 // Answers go to callers who ask again at once: the reader must be done with a call
 // before it wakes its caller.
 func TestEqualCallersAskAgain(t *testing.T) {
