@@ -79,6 +79,13 @@ func (d *denial) clear(n int64) {
 	}
 }
 
+// tells reports whether, of what a limit refuses, it can be told from here how much
+// longer more has to wait: see longer. In a sliding window that depends on when the
+// tokens were taken, and under several limits another may refuse for longer.
+func tells(l *bucket.Limit) bool {
+	return l.Algorithm == bucket.TokenBucket || l.Algorithm == bucket.LeakyBucket || l.Algorithm == bucket.FixedWindow
+}
+
 // longer is how much later than others so many more tokens can pass under a limit, as
 // far as that is known from here.
 func longer(l *bucket.Limit, more int64) time.Duration {

@@ -150,6 +150,20 @@ func TestHotKeysHaveOnePlaceEach(t *testing.T) {
 	}
 }
 
+// A key that comes under other numbers keeps its place, though one has become free where
+// it would be looked for first.
+func TestOtherNumbersTakeTheSamePlace(t *testing.T) {
+	table, rule := newHotKeys(), bucket.MustRule("api", "1/second")
+	first, d := bucket.Digest{Hi: 1, Lo: 6}, bucket.Digest{Hi: 2, Lo: 6}
+	table.of(first, rule)
+	table.of(d, rule)
+	table.remove(6, table.find(first))
+	table.of(d, bucket.MustRule("api", "2/second"))
+	if table.slots[6].Load() != nil || table.find(d) != table.slots[7].Load() || table.used.Load() != 1 {
+		t.Errorf("%d places", table.used.Load())
+	}
+}
+
 func TestLongerForMore(t *testing.T) {
 	for _, tt := range []struct {
 		limit bucket.Limit

@@ -49,6 +49,7 @@ type hotKey struct {
 	rule   *bucket.Rule
 	limits []bucket.Limit // of the rule, without its penalties
 	penal  bool           // it has some
+	alike  bool           // how long a hit has to wait tells how long one does that costs more
 	most   int64          // tokens that a hit may cost
 	denial denial
 	lease  atomic.Pointer[lease] // nil if there is none
@@ -68,7 +69,11 @@ func newHotKeys() *hotKeys {
 }
 
 func newHotKey(d bucket.Digest, rule *bucket.Rule) *hotKey {
-	return &hotKey{digest: d, rule: rule, limits: rule.Limits(), penal: len(rule.Penalties()) > 0, most: rule.Capacity()}
+	limits := rule.Limits()
+	return &hotKey{
+		digest: d, rule: rule, limits: limits, penal: len(rule.Penalties()) > 0, most: rule.Capacity(),
+		alike: len(limits) == 1 && tells(&limits[0]),
+	}
 }
 
 // find returns what is known of a key, or nil.
@@ -125,9 +130,13 @@ func (t *hotKeys) place(d bucket.Digest) uint64 {
 	i := d.Lo % hotSlots
 	one, other := t.slots[i].Load(), t.slots[i^1].Load()
 	switch {
-	case one == nil || one.digest == d:
+	case one != nil && one.digest == d:
 		return i
-	case other == nil || other.digest == d:
+	case other != nil && other.digest == d:
+		return i ^ 1
+	case one == nil:
+		return i
+	case other == nil:
 		return i ^ 1
 	case one.lease.Load() != nil && other.lease.Load() == nil:
 		return i ^ 1
@@ -154,10 +163,9 @@ func (t *hotKeys) retire(k *hotKey, rule *bucket.Rule) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	l.ended = true
-	if back := l.tokens.Swap(0); back > 0 {
+	if last := l.end(t.seq.Add(1)); last.Back > 0 {
 		select {
-		case t.returns <- transport.Hit{Digest: k.digest, Rule: rule, Statement: transport.Statement{Seq: t.seq.Add(1), Back: back}}:
+		case t.returns <- transport.Hit{Digest: k.digest, Rule: rule, Statement: last}:
 		default:
 		}
 	}
@@ -176,8 +184,7 @@ func (t *hotKeys) close() (returns []transport.Hit) {
 		t.used.Add(-1)
 		if l := k.lease.Load(); l != nil {
 			k.mu.Lock()
-			l.ended = true
-			returns = append(returns, transport.Hit{Digest: k.digest, Rule: k.rule, Statement: transport.Statement{Seq: t.seq.Add(1), Back: l.tokens.Swap(0)}})
+			returns = append(returns, transport.Hit{Digest: k.digest, Rule: k.rule, Statement: l.end(t.seq.Add(1))})
 			k.mu.Unlock()
 		}
 	}
@@ -226,7 +233,7 @@ func (t *hotKeys) decide(h *transport.Hit, now int64, v *bucket.Verdict) (by Pat
 // refuses is denial's, and counts what the penalties have to know.
 func (k *hotKey) refuses(n, now int64, v *bucket.Verdict) bool {
 	more, refused := k.denial.refuses(n, now, v)
-	if !refused {
+	if !refused || more > 0 && !k.alike && n <= k.most {
 		return false
 	}
 	plain := int(v.Limit) < len(k.limits) // else a penalty refuses, which costs nothing

@@ -111,10 +111,11 @@ func (l *lease) miss(n int64) { l.unserved.Add(min(n, mostDemand)) }
 func (l *lease) early() bool { return l.seq.Load() == 0 && l.missed.Add(1) <= firstHits }
 
 // unspend takes n tokens back that were spent since the statement of that number, if
-// it is still the latest: then the holder doesn't know that they were spent. It
+// it is still the latest: then the holder doesn't know that they were spent. That
+// nothing more is to be asked for doesn't matter: they are given back with the rest. It
 // reports whether it did. hotKey.mu is held.
 func (l *lease) unspend(n int64, seq uint64, now int64) bool {
-	for l.seq.Load() == seq && !l.ended && now < l.expires.Load() {
+	for l.seq.Load() == seq && now < l.expires.Load() {
 		tokens := l.tokens.Load()
 		if n > l.ceiling-tokens {
 			return false
@@ -189,6 +190,14 @@ func (l *lease) state(seq uint64, all bool, now int64) transport.Statement {
 	l.seq.Store(seq)
 	l.level, l.ceiling, l.want, l.asked, l.used = s.Have, s.Have, s.Want, now, 0
 	return s
+}
+
+// end makes the last statement, of a lease that has lost its place: everything is given
+// back. hotKey.mu is held.
+func (l *lease) end(seq uint64) transport.Statement {
+	l.ended = true
+	l.seq.Store(seq)
+	return transport.Statement{Seq: seq, Back: l.tokens.Swap(0)}
 }
 
 // hear takes the answer to the statement of a number, unless another was made since or

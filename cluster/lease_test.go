@@ -161,8 +161,38 @@ func TestUnspend(t *testing.T) {
 		t.Errorf("%d tokens of 42", b.tokens.Load())
 	}
 	b.takes(25, 2, true)
-	if b.unspend(2, second, 300*millisecond) {
+	b.ended = true
+	if !b.unspend(1, second, 25*millisecond) {
+		t.Error("it is to be given back, and isn't yet")
+	}
+	if b.unspend(1, second, 300*millisecond) {
 		t.Error("after the end")
+	}
+	if last := b.end(3); last.Back != b.ceiling-1 || b.unspend(1, second, 26*millisecond) {
+		t.Errorf("it was given back: %+v", last)
+	}
+}
+
+// Of the hits that are taken back the first has the lease of their key ended; the
+// others, which were spent from it too, are given back with it.
+func TestRefundsOfManyAtOnce(t *testing.T) {
+	table, h := newHotKeys(), transport.Hit{Digest: bucket.Digest{Hi: 1}, Rule: bucket.MustRule("api", "1000/second"), Tokens: 2}
+	table.warm(&h, 0)
+	k := table.find(h.Digest)
+	b := borrower{T: t, lease: k.lease.Load()}
+	b.told(1, b.say(1, 0, 0, anything), 0, 50, 0)
+	var spent [5]bucket.Verdict
+	for i := range spent {
+		if by, ok := table.decide(&h, 2*millisecond, &spent[i]); !ok || by != PathLeased {
+			t.Fatalf("hit %d: %v", i, by)
+		}
+	}
+	for i := range spent {
+		table.unspend(h.Digest, &spent[i].Receipt, 3*millisecond)
+		table.refund(h.Digest, h.Rule)
+	}
+	if left := table.close(); len(left) != 1 || left[0].Statement.Back != 50 {
+		t.Errorf("%+v", left)
 	}
 }
 

@@ -101,6 +101,34 @@ func TestARefusalOfMuchLetsLittlePass(t *testing.T) {
 	})
 }
 
+// Waiting as long as was said is enough, for whoever is alone, also where less was
+// refused just before: what more has to wait for is asked where it can't be told.
+func TestWaitingIsEnoughAfterLessWasRefused(t *testing.T) {
+	for _, limit := range []string{
+		"10/second", "10/second leaky", "10/second fixed", "10/second sliding", "10/second log",
+		"10/second; 14/minute", "10/second; penalty 1000/hour",
+	} {
+		t.Run(limit, func(t *testing.T) {
+			story(t, func(f *fleet) {
+				asker, holder := f.pairOf()
+				rule := bucket.MustRule("api", limit)
+				key := holder.keyOf(rule, 0)
+				for range 10 {
+					asker.ask(rule, key, 1)
+					time.Sleep(7 * time.Millisecond)
+				}
+				for asker.ask(rule, key, 1).Allowed {
+				}
+				d := asker.ask(rule, key, 7)
+				time.Sleep(d.RetryAfter)
+				if again := asker.ask(rule, key, 7); d.Allowed || !again.Allowed {
+					f.Errorf("%+v, and then %+v", d, again)
+				}
+			})
+		})
+	}
+}
+
 // What makes a refusal wrong is known at once where it is known: a Reset everywhere,
 // a Refund where it was made, and elsewhere within half a second.
 func TestRefusalsEndWithResetsAndRefunds(t *testing.T) {

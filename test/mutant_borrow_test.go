@@ -22,7 +22,7 @@ var borrowMistakes = []mutant{
 		"		if l.tokens.CompareAndSwap(tokens, tokens-n) {\n", "		if l.tokens.Store(tokens - n); true {\n",
 	}},
 	{"take back what the holder has for spent", "cluster TestUnspend", "cluster/lease.go", []string{
-		"for l.seq.Load() == seq && !l.ended", "for !l.ended",
+		"for l.seq.Load() == seq && now <", "for now <",
 	}},
 	{"ask again at once for what is scarce", "TestAHotKeyIsLeased", "cluster/lease.go", []string{
 		"	if !l.scarce.Load() {\n", "	if l.scarce.Load() || true {\n",
@@ -45,6 +45,9 @@ var borrowMistakes = []mutant{
 	}},
 	{"refuse what costs less", "TestARefusalOfMuchLetsLittlePass", "cluster/denial.go", []string{
 		"|| more < 0 {", "{",
+	}},
+	{"tell what more waits for by what less does", "TestWaitingIsEnoughAfterLessWasRefused", "cluster/hot.go", []string{
+		"|| more > 0 && !k.alike && n <= k.most {", "{",
 	}},
 	{"refuse for as long as it takes", "TestRefusalsEndWithResetsAndRefunds", "cluster/denial.go", []string{
 		"denialCap = 500 * time.Millisecond", "denialCap = 500 * time.Minute",
