@@ -45,9 +45,17 @@ type Answer struct {
 	Hot bool
 }
 
+// LeasePace is how long statements about a lease are apart at least, but for a quarter
+// by which they differ: so a key costs each replica 40 of them a second.
+const LeasePace = 25 * time.Millisecond
+
 const (
+	// A lease is longer than LeasePace by a quarter and more, or it would be over before
+	// anybody may ask again.
 	maxTerm = 100 * time.Millisecond
-	minTerm = 10 * time.Millisecond
+	minTerm = 40 * time.Millisecond
+	// leastRest is what must be left of a window for tokens to be lent.
+	leastRest = 10 * time.Millisecond
 
 	// termShare is which part of the time in which a limit fills a lease may last. With
 	// more, what is refused while tokens lie unspent at the holders shows.
@@ -55,17 +63,24 @@ const (
 	// burstShare is which part of the burst may be out: the rest is for large hits and
 	// for replicas without a lease.
 	burstShare = 4
-	// leastGrant tokens are worth a lease.
+	// leastGrant tokens are worth a lease, or as few as are wanted.
 	leastGrant = 2
+	// leastBurst is what a limit must have in store to be lent though it gives back less
+	// than leastGrant in a lease's time. One that has less and gives back so little
+	// costs its holder few messages in all, while tokens that lie elsewhere when it
+	// ends would be missed for long.
+	leastBurst = 1024
+	// slowReserve is which part of the burst of such a limit isn't lent.
+	slowReserve = 8
 	// maxWant bounds what a peer can say that it wants, so that sums don't overflow.
 	maxWant = 1 << 50
 )
 
 // LeaseTerm returns for how long tokens of a key under the rule may be lent: an
 // eighth of the time in which the limit that fills first does, but 100 ms at most.
-// It is 0 for a rule that isn't leased: where that would be less than 10 ms, where a
-// limit is neither a TokenBucket nor a FixedWindow or is 0, and where there are
-// penalties, which must be felt everywhere at once.
+// It is 0 for a rule that isn't leased: where that would be less than 40 ms, where a
+// limit is neither a TokenBucket nor a FixedWindow or is 0 or is small and slow, as
+// 100/minute, and where there are penalties, which must be felt everywhere at once.
 func (r *Rule) LeaseTerm() time.Duration {
 	if r.plain < len(r.terms) {
 		return 0
@@ -86,7 +101,18 @@ func (r *Rule) LeaseTerm() time.Duration {
 	if term < minTerm {
 		return 0
 	}
+	for i := range r.terms {
+		if t := &r.terms[i]; t.slow(int64(term)) && t.numbers.burst < leastBurst {
+			return 0
+		}
+	}
 	return term
+}
+
+// slow says whether a limit gives so little back in a lease's time that nothing should
+// lie elsewhere when it ends.
+func (t *term) slow(lasts int64) bool {
+	return scale(lasts, t.numbers.count, t.numbers.per) < leastGrant
 }
 
 // clamp makes sense of any numbers.

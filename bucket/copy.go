@@ -26,6 +26,7 @@ type copier struct {
 	numbers []uint32 // index in the store, by index in the copy
 	records []byte
 	count   uint32
+	few     [2]uint32 // room for the numbers, which are few
 }
 
 // add appends an entry; false says that it has no room for another limit.
@@ -53,6 +54,15 @@ func (c *copier) add(e *entry) bool {
 	c.records = b
 	c.count++
 	return true
+}
+
+// size is how many bytes finish appends, or a little more.
+func (c *copier) size() int {
+	if c.count == 0 {
+		return 0
+	}
+	const zone = 32 // of a calendar, more or less
+	return 2 + 4 + len(c.numbers)*(2+termBytes+zone) + len(c.records)
 }
 
 // finish appends the copy to b.
@@ -87,20 +97,35 @@ func (s *Store) AppendCopy(b []byte, partition int, now int64) (_ []byte, entrie
 	return c.finish(b), int(c.count)
 }
 
+// shardParts is how many partitions lie in a shard.
+const shardParts = 1 << partitionBits / shardCount
+
 // Changes hands over the entries that were charged or merged since the last call, each
 // partition's in the form of AppendCopy, in one shard of 256. Those of partitions that
-// aren't wanted are forgotten: wanted is called under the shard's lock. It needs
-// StoreConfig.Track.
+// aren't wanted are forgotten: wanted is called under the shard's lock. What each is
+// given may be kept. It needs StoreConfig.Track.
 func (s *Store) Changes(shard int, now int64, wanted func(partition int) bool, each func(partition int, changes []byte)) {
-	sh := &s.shards[shard%shardCount]
+	var copies [shardParts][]byte
+	s.changes(&copies, shard%shardCount, now, wanted)
+	for i, b := range copies {
+		if b != nil {
+			each(i*shardCount+shard%shardCount, b)
+		}
+	}
+}
+
+// changes collects what Changes hands over, by the partitions of the shard.
+func (s *Store) changes(copies *[shardParts][]byte, shard int, now int64, wanted func(partition int) bool) {
+	sh := &s.shards[shard]
 	sh.mu.Lock()
+	defer sh.mu.Unlock()
 	list := sh.table.changed
 	if list == nil {
-		sh.mu.Unlock()
 		return
 	}
-	s.writeOut(shard%shardCount, now)
-	byPartition := map[int]*copier{}
+	s.writeOut(shard, now) // which may add to the list
+	var copiers [shardParts]copier
+	share(&copiers, *list)
 	for _, d := range *list {
 		e := sh.table.find(d.Hi, d.Lo)
 		if e == nil || e.limit&changedBit == 0 {
@@ -110,21 +135,41 @@ func (s *Store) Changes(shard int, now int64, wanted func(partition int) bool, e
 		if !wanted(partitionOf(e.hi)) {
 			continue
 		}
-		c := byPartition[partitionOf(e.hi)]
-		if c == nil {
-			c = &copier{store: s, shard: shard % shardCount, now: now}
-			byPartition[partitionOf(e.hi)] = c
-		}
+		c := &copiers[partitionOf(e.hi)/shardCount]
+		c.store, c.shard, c.now = s, shard, now
 		c.add(e)
 	}
 	*list = (*list)[:0]
-	copies := make(map[int][]byte, len(byPartition))
-	for p, c := range byPartition {
-		copies[p] = c.finish(nil) // under the lock: the numbers may be freed after it
+	finish(copies, &copiers) // under the lock: the numbers may be freed after it
+}
+
+// finish puts the copies into one piece of memory.
+func finish(copies *[shardParts][]byte, copiers *[shardParts]copier) {
+	size := 0
+	for i := range copiers {
+		size += copiers[i].size()
 	}
-	sh.mu.Unlock()
-	for p, b := range copies {
-		each(p, b)
+	all := make([]byte, 0, size)
+	for i := range copiers {
+		if c := &copiers[i]; c.count > 0 {
+			start := len(all)
+			all = c.finish(all)
+			copies[i] = all[start:len(all):len(all)]
+		}
+	}
+}
+
+// share gives the copiers room for what is on the list, of one piece of memory.
+func share(copiers *[shardParts]copier, list []Digest) {
+	var counts [shardParts]int
+	for _, d := range list {
+		counts[partitionOf(d.Hi)/shardCount]++
+	}
+	room := make([]byte, len(list)*copyRecord)
+	for i, n := range counts {
+		c := &copiers[i]
+		c.records, c.numbers = room[:0:n*copyRecord], c.few[:0]
+		room = room[n*copyRecord:]
 	}
 }
 

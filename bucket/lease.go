@@ -65,11 +65,8 @@ func (t *term) floor(s State, out int64, m moment) State {
 
 // credit is the state s, at the floor or above, after so many lent tokens came back.
 func (t *term) credit(s State, tokens, now int64) State {
-	switch {
-	case t.algorithm == FixedWindow:
+	if t.algorithm == FixedWindow {
 		s.val -= min(s.val, uint64(tokens))
-		return s
-	case t.windowed():
 		return s
 	}
 	return t.refundBucket(s, t.gcra.cost(uint64(tokens)), now)

@@ -14,6 +14,10 @@ func randomRule(rng *rand.Rand, algorithm Algorithm) *Rule {
 			if algorithm == TokenBucket && rng.IntN(3) > 0 {
 				l.Burst = 1 + rng.Int64N(2*l.Count)
 			}
+			if rng.IntN(8) == 0 { // to the limits of what there is
+				l.Count, l.Per = 1+rng.Int64()>>(1+rng.IntN(60)), time.Duration(1+rng.Int64N(1<<61)>>rng.IntN(40))
+				l.Burst = 0
+			}
 			l.Aligned = algorithm == FixedWindow && rng.IntN(2) == 0
 			limits[i] = l
 		}

@@ -66,8 +66,11 @@ func TestLentTokensLowerTheCapacity(t *testing.T) {
 	if a.Grant != 250 || a.Keep != 0 || a.Left != 750 || a.Term != 96875*time.Microsecond || a.Seq != 1 {
 		t.Fatalf("a quarter may be out: %+v", a)
 	}
-	if a.Hold < 18750*time.Microsecond || a.Hold > 31250*time.Microsecond {
-		t.Errorf("%v to hold, want 25 ms and a quarter either way", a.Hold)
+	if a.Hold != 0 {
+		t.Errorf("%v to hold, though what isn't lent is there", a.Hold)
+	}
+	if b := l.ask(3, 0, 0, 1000, 0); b.Grant != 0 || b.Hold < 18750*time.Microsecond || b.Hold > 31250*time.Microsecond {
+		t.Errorf("more is wanted than there is, and %v to hold; want 25 ms and a quarter either way", b.Hold)
 	}
 	l.want("just lent", 750, 250, 0)
 	l.want("in the last nanosecond", 750, 250, 125*msec-1)
@@ -223,11 +226,11 @@ func TestLeasesOfAWindow(t *testing.T) {
 
 // What is lent is charged to every limit, and lowers every capacity.
 func TestLeasesUnderSeveralLimits(t *testing.T) {
-	l := newLender(t, "100/second; 1000/10 seconds burst 200; 300/minute fixed")
+	l := newLender(t, "100/second; 1000/10 seconds burst 200; 3000/minute fixed")
 	if a := l.ask(2, 0, 0, 90, 0); a.Grant != 25 || a.Left != 75 {
 		t.Fatalf("a quarter of the smallest: %+v", a)
 	}
-	rules := []*bucket.Rule{bucket.MustRule("r", "100/second"), bucket.MustRule("r", "1000/10 seconds burst 200; 300/minute fixed")}
+	rules := []*bucket.Rule{bucket.MustRule("r", "100/second"), bucket.MustRule("r", "1000/10 seconds burst 200; 3000/minute fixed")}
 	for i, want := range []int64{75, 175} {
 		if v := l.store.PeekDigest(rules[i], leasedKey, 0, 100*msec); v.Remaining != want && i == 0 {
 			t.Errorf("%d left under %v, want %d", v.Remaining, rules[i], want)
@@ -237,6 +240,26 @@ func TestLeasesUnderSeveralLimits(t *testing.T) {
 	if a := l.ask(3, 0, 0, 25, 0); a.Grant != 0 || a.Left != 0 || a.Hold == 0 {
 		t.Errorf("nothing is left of one: %+v", a)
 	}
+}
+
+// Of a limit that gives little back nothing is lent near its end, so that all of it can
+// be had there: nobody is told to wait, and every hit is the holder's to decide.
+func TestASlowLimitIsLentWhileThereIsPlenty(t *testing.T) {
+	l := newLender(t, "2000/hour")
+	if a := l.ask(2, 0, 0, 400, 0); a.Grant != 400 || a.Left != 1600 {
+		t.Fatalf("plenty: %+v", a)
+	}
+	if a := l.ask(2, 0, 400, 0, msec); a.Keep != 0 || a.Left != 2000 {
+		t.Fatalf("given back: %+v", a)
+	}
+	l.take(1749, 2*msec)
+	if a := l.ask(2, 0, 0, 1, 3*msec); a.Grant != 1 || a.Left != 250 {
+		t.Errorf("the last that is lent: %+v", a)
+	}
+	if a := l.ask(2, 1, 0, 10, 4*msec); a.Grant != 0 || a.Hold != 0 || a.Keep != 1 {
+		t.Errorf("an eighth: %+v", a)
+	}
+	l.take(250, 5*msec)
 }
 
 // The limit changes while tokens are lent: they are as many tokens under the other.
@@ -259,6 +282,7 @@ func TestLimitsChangeWhileTokensAreLent(t *testing.T) {
 	l.want("and the next", 250, 250, 3060*msec)
 	l.take(1, 3060*msec)
 	l.want("and its end", 249, 250, 3109*msec)
+	l.want("and the one after", 250, 250, 3110*msec)
 	l.rule = bucket.MustRule("r", "a = 0/second")
 	l.want("nothing may pass", 0, 250, 3109*msec)
 }

@@ -104,7 +104,7 @@ func TestWaitingRetryAfterAdmitsWhileTokensAreLent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(rapid.Uint64().Draw(t, "seed"), drawLeasedRule(t), sound)
 		w.free(rapid.IntRange(0, 100).Draw(t, "steps"))
-		w.grab(1)
+		w.grab(w.peers, 1)
 		n := rapid.Int64Range(1, w.rule.Capacity()).Draw(t, "n")
 		s, now := w.site(), w.now+w.site().ahead
 		v := s.PeekDigest(w.rule, w.digest, n, now)

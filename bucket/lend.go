@@ -168,6 +168,9 @@ func (l *lease) grant(answer *Answer, i int, h *hit, a *Ask, accounts []account,
 		t, next := &h.terms[j], accounts[j].next
 		left, _ := t.left(next, m.now)
 		free = min(free, left)
+		if t.slow(lasts) && left <= t.numbers.burst/slowReserve {
+			want = 0
+		}
 		if t.windowed() { // a lease ends in the window, by anybody's clock
 			if next.full(m.now) {
 				next = t.window.open(next, m)
@@ -175,16 +178,16 @@ func (l *lease) grant(answer *Answer, i int, h *hit, a *Ask, accounts []account,
 			ends = min(ends, next.at)
 		}
 	}
-	if over := ends-m.now < int64(minTerm); !over {
-		g := l.share(holder, want, free, lasts, h.terms, m.now)
+	if over := ends-m.now < int64(leastRest); !over {
+		g, scarce := l.share(holder, want, free, lasts, h.terms, m.now)
 		if g > 0 {
 			for j := range h.terms {
 				accounts[j].next, _ = h.terms[j].take(accounts[j].next, uint64(g), m)
 			}
 			holder.granted = m.now
 		}
-		if g < want {
-			answer.Hold = hold(lasts/4, h.digest, a)
+		if scarce {
+			answer.Hold = hold(int64(LeasePace), h.digest, a)
 		}
 		answer.Grant = g
 		l.out, holder.left = l.out+g, holder.left+g
@@ -199,14 +202,16 @@ func (l *lease) grant(answer *Answer, i int, h *hit, a *Ask, accounts []account,
 
 // share is how many of the free tokens a holder gets that wants some: as many as it
 // wants of all that is wanted, by those who hold a lease, of what is free or has come
-// back since it got some last. The latter is its own, whoever asks more often.
-func (l *lease) share(one *holder, want, free, lasts int64, terms []term, now int64) int64 {
+// back since it got some last. The latter is its own, whoever asks more often. They are
+// scarce if that is less than it wants. No more than a part of the burst is lent, but
+// that is no reason to refuse what there is: it can be asked for hit by hit.
+func (l *lease) share(one *holder, want, free, lasts int64, terms []term, now int64) (g int64, scarce bool) {
 	all := int64(0)
 	for i := range l.holders {
 		all += l.holders[i].wants
 	}
 	if want == 0 || all == 0 {
-		return 0
+		return 0, false
 	}
 	burst, back := int64(math.MaxInt64), int64(math.MaxInt64)
 	for i := range terms {
@@ -214,21 +219,20 @@ func (l *lease) share(one *holder, want, free, lasts int64, terms []term, now in
 		burst, back = min(burst, n.burst), min(back, scale(min(now-one.granted, lasts), n.count, n.per))
 	}
 	pool := max(free, back)
-	g := min(want, free, scale(pool, one.wants, all), burst/burstShare-l.out)
-	if g < leastGrant {
-		return 0
+	fair := min(want, free, scale(pool, one.wants, all))
+	if g = min(fair, burst/burstShare-l.out); g < min(leastGrant, want) {
+		g = 0
 	}
-	return g
+	return g, fair < want
 }
 
-// scale is n·part/whole, rounded down, or as much as there are numbers for.
+// scale is n·part/whole, rounded down, which must be no more than there are numbers
+// for: a part is no more than the whole, and what comes back in a lease's time no more
+// than an eighth of the burst.
 func scale(n, part, whole int64) int64 {
 	hi, lo := bits.Mul64(uint64(max(n, 0)), uint64(part))
-	if hi >= uint64(whole) {
-		return math.MaxInt64
-	}
 	q, _ := bits.Div64(hi, lo, uint64(whole))
-	return int64(min(q, math.MaxInt64))
+	return int64(q)
 }
 
 // hold is pace, give or take a quarter.

@@ -41,6 +41,10 @@
 // A full bucket is no bucket: it says nothing that an absent one doesn't. So
 // only full buckets are ever dropped, and dropping them loses nothing.
 //
+// Tokens of a key that others hit often can be lent to them: see [Ask]. They are
+// debited when they are lent, and while they are out the key holds so many less; so
+// whatever becomes of them, no interval sees more than the limit.
+//
 // Time is an argument everywhere: now is the nanoseconds that a monotonic clock
 // of the caller's choice has counted, from 0 to below 1<<62 (146 years). Every
 // value that a caller hands over is either an int64 count of tokens or such a

@@ -49,7 +49,14 @@ func TestRunIsOneHitAfterTheOther(t *testing.T) {
 		now := rapid.Int64Range(0, 1<<40).Draw(t, "start")
 		replicas := rapid.SampledFrom([]int{1, 1, 1, 3}).Draw(t, "replicas")
 		var run bucket.Run
-		for range rapid.IntRange(1, 12).Draw(t, "rounds") {
+		for round := range rapid.IntRange(1, 12).Draw(t, "rounds") {
+			if rapid.IntRange(0, 3).Draw(t, "lend") == 0 { // while some are lent there are fewer
+				ask := bucket.Ask{Peer: 7, Seq: uint64(round) + 1, Want: rapid.Int64Range(0, 1000).Draw(t, "want")}
+				a, _ := together.AskHeld(nil, rule, d, ask, now, 1)
+				if b, _ := single.AskHeld(nil, rule, d, ask, now, 1); a != b {
+					t.Fatalf("%+v is lent, or %+v", a, b)
+				}
+			}
 			n, count := drawTokens(t, rule), rapid.IntRange(1, 40).Draw(t, "count")
 			if !together.TakeRun(&run, nil, rule, d, n, count, now, replicas) {
 				t.Fatal("refused without a condition")

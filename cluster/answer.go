@@ -52,6 +52,10 @@ func (a answering) Decide(h *transport.Hit, now int64, answer *transport.Answer)
 		answer.NotHeld, answer.Hint = true, uint64(former)
 		return
 	}
+	if n.decideFor(h, now, answer) {
+		return
+	}
+	h.Statement = transport.Statement{} // nobody but the holder answers it
 	if n.decideHere(&answer.Verdict, answer.Run, h, now) {
 		return
 	}
@@ -59,6 +63,21 @@ func (a answering) Decide(h *transport.Hit, now int64, answer *transport.Answer)
 	if m := n.holder(n.view.Load(), partition(h)); m.peer != nil && m.alive() {
 		answer.Hint = uint64(m.id)
 	}
+}
+
+// decideFor decides what a peer itself asks, by the token if it is here: so it is known
+// who asks often, and should be lent some of the key.
+func (n *Node) decideFor(h *transport.Hit, now int64, a *transport.Answer) bool {
+	switch {
+	case h.Asker == 0 || h.Peek || !n.parts.holds(partition(h)) || n.stoodStill(now):
+		return false
+	case a.Run == nil:
+		return n.lend(a, h, h.Asker, now)
+	case !n.decideRun(&a.Verdict, a.Run, h, now):
+		return false
+	}
+	a.Hot = n.store.Heat(&n.parts.held[partition(h)], h.Rule, h.Digest, h.Asker, h.Count, now, int(n.scale.Load()))
+	return true
 }
 
 // Call answers what peers ask besides hits.

@@ -18,15 +18,15 @@ const (
 	maxHints = 2
 )
 
-// decide decides a hit here, if the token of its partition is here and this
-// replica has not stood still. It writes the verdict to v, which is zero before.
+// decide decides a hit of this replica here, if the token of its partition is here and
+// it has not stood still. It writes the verdict to v, which is zero before.
 func (n *Node) decide(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
 	held := &n.parts.held[ring.Partition(h.Digest.Hi)]
 	if held.Load() == 0 || n.stoodStill(now) {
 		return false
 	}
-	if scale := int(n.scale.Load()); scale > 1 || h.Peek {
-		return n.peekOrShare(v, held, h, now, scale)
+	if scale := int(n.scale.Load()); scale > 1 || h.Peek || h.Speaks() {
+		return n.decideOdd(v, held, h, now, scale)
 	}
 	return n.store.TakeHeld(v, held, h.Rule, h.Digest, h.Tokens, now)
 }
@@ -54,6 +54,11 @@ func (n *Node) forward(v *bucket.Verdict, h *transport.Hit, now, expire int64) P
 		until = now + (expire-now)/2
 	}
 	sent, ok := n.askHolder(v, h, now, until)
+	n.hot.settle(h)
+	if !ok && sent.number == 0 {
+		n.hot.takeBack(h)
+	}
+	h.Refused, h.Statement = 0, transport.Statement{} // nobody else answers these
 	if !ok && !sent.lost {
 		*v, ok = n.askOthers(h, sent, expire)
 	}
@@ -80,7 +85,7 @@ type sentHit struct {
 // holder is the member that a hit should go to, as far as is known here: the last
 // known holder of the partition's token, or the one that should be.
 func (n *Node) holder(v *view, partition int) *member {
-	if hint := n.parts.hints[partition].Load(); hint != 0 {
+	if hint := n.parts.trails[partition].hint.Load(); hint != 0 {
 		if m := v.reach(handoff.Boot(hint)); m != nil {
 			return m
 		}
@@ -103,7 +108,7 @@ func (n *Node) askHolder(v *bucket.Verdict, h *transport.Hit, now, until int64) 
 	var answer transport.Answer
 	for ; now < until; now = n.now() {
 		if s.target.peer == nil {
-			if n.decideHere(v, nil, h, now) {
+			if n.decide(v, h, now) || n.decideHere(v, nil, h, now) {
 				return sentHit{}, true
 			}
 			s.wait(until)
@@ -114,6 +119,7 @@ func (n *Node) askHolder(v *bucket.Verdict, h *transport.Hit, now, until int64) 
 		}
 		if !answer.NotHeld {
 			n.found(s.partition, s.target)
+			n.hot.hear(h, &answer, now, n.now())
 			*v = answer.Verdict
 			return sentHit{}, true
 		}
@@ -171,7 +177,7 @@ func (n *Node) next(partition int, hint handoff.Boot) *member {
 	v := n.view.Load()
 	m := v.reach(hint)
 	if hint == 0 {
-		m = v.reach(handoff.Boot(n.parts.former[partition].Load()))
+		m = v.reach(handoff.Boot(n.parts.trails[partition].former.Load()))
 	}
 	if m != nil && m.peer == nil && !n.parts.holds(partition) {
 		return nil
@@ -181,7 +187,7 @@ func (n *Node) next(partition int, hint handoff.Boot) *member {
 
 // found notes that a member had the token.
 func (n *Node) found(partition int, m *member) {
-	former := &n.parts.former[partition]
+	former := &n.parts.trails[partition].former
 	if former.Load() != 0 && m == n.view.Load().owner(partition) {
 		former.Store(0)
 	}

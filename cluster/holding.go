@@ -18,23 +18,30 @@ const (
 	TokenSending
 	// TokenDoubtful: the only complete copy of the buckets may be here.
 	TokenDoubtful
+	// TokenAwaited: this replica owns the partition, by its table, and has yet to get it.
+	TokenAwaited
 )
 
 // Tokens returns what the node has of each partition at this moment, in some tens of
-// microseconds. In a cluster that is whole and at rest exactly one replica says
+// microseconds. In a cluster that is whole and at rest one replica, the owner, says
 // TokenHeld of a partition, and all others TokenElsewhere. It is safe for concurrent
 // use.
 func (n *Node) Tokens() (tokens [ring.Partitions]Token) {
-	n.parts.mu.Lock()
-	defer n.parts.mu.Unlock()
+	p := n.parts
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for i := range tokens {
-		switch n.parts.parts[i].State() {
+		switch p.parts[i].State() {
 		case handoff.Hold:
 			tokens[i] = TokenHeld
 		case handoff.Sending:
 			tokens[i] = TokenSending
 		case handoff.Doubt:
 			tokens[i] = TokenDoubtful
+		case handoff.None:
+			if p.owners != nil && p.owners[i] == p.self {
+				tokens[i] = TokenAwaited
+			}
 		}
 	}
 	return tokens

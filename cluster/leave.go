@@ -26,6 +26,7 @@ func (n *Node) leave(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return n.gossip.leave(ctx)
 	}
+	n.giveBack()
 	err := n.handOver(ctx)
 	if err != nil {
 		n.config.Log.Warn("leaving before everything was handed over", "error", err)

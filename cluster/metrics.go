@@ -36,6 +36,8 @@ type Metrics struct {
 	// Relayed counts hits of its callers that reached their holder by way of
 	// another replica.
 	Relayed int64
+	// Leases says what is lent between this replica and others.
+	Leases LeaseMetrics
 	// Forwarding is how long callers waited for decisions that were not made here, in
 	// nanoseconds, those by standbys and by the failure policy included.
 	Forwarding Histogram
@@ -80,6 +82,17 @@ type ReplicationMetrics struct {
 	Bytes, Failures int64
 }
 
+// LeaseMetrics says how a node's leases fare.
+type LeaseMetrics struct {
+	// Keys are how many of the keys that are held here are lent to others, and Lent how
+	// many tokens of them.
+	Keys int
+	Lent int64
+	// Statements counts the messages about leases, and about refusals that penalties
+	// count, that this replica has sent to holders without a hit.
+	Statements int64
+}
+
 // HandoffMetrics says how a node's partitions fare.
 type HandoffMetrics struct {
 	// Held, Sending and Doubtful are how many of the 4096 partitions are decided
@@ -111,6 +124,7 @@ type HandoffMetrics struct {
 // counters are what a node counts besides its decisions and its partitions.
 type counters struct {
 	byStandby, byPolicy, relayed atomic.Int64
+	statements                   atomic.Int64
 	forwarding                   waiting
 	behind                       atomic.Int64 // since when a change waits to be acknowledged by its standby; 0 is none
 	copied, uncopied             atomic.Int64 // bytes that standbys took, and batches that they didn't
@@ -138,6 +152,8 @@ func (n *Node) Metrics() Metrics {
 	if n.gossip != nil {
 		m.GossipHealth = n.gossip.health()
 	}
+	m.Leases.Keys, m.Leases.Lent = n.store.Leases()
+	m.Leases.Statements = n.counters.statements.Load()
 	m.Handoff.Uncopied = n.parts.uncopied(v)
 	m.Replication = n.counters.replication(n.now())
 	m.traffic(n)

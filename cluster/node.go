@@ -94,6 +94,7 @@ type Node struct {
 	counters counters
 	tally    tally
 	denied   denied
+	hot      *hotKeys
 	meter    transport.Meter
 	scale    atomic.Int32 // by how much limits are divided here; 0 and 1: not
 }
@@ -129,6 +130,8 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		denied:   denied{size: c.DeniedKeys},
 		slotsDue: make(chan struct{}, 1),
 		cancel:   cancel,
+
+		hot: newHotKeys(),
 	}
 	if err := n.open(background); err != nil {
 		cancel()
@@ -141,6 +144,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		n.wg.Go(func() { n.reconcile(background) })
 		n.wg.Go(func() { n.exchange(background) })
 		n.wg.Go(func() { n.replicate(background) })
+		n.wg.Go(func() { n.keepHot(background) })
 	}
 	return n, nil
 }

@@ -28,11 +28,9 @@ type partitions struct {
 	// copied are the standbys that have acknowledged a whole copy of a partition held
 	// here; 0 if none has. It is for the metrics alone.
 	copied [ring.Partitions]atomic.Uint64
-	// hints are where the tokens of others were last known to be; 0 is unknown.
-	hints [ring.Partitions]atomic.Uint64
-	// former are the boots that the table named before it changed, until a hit has
-	// found the token where it names now; 0 is none. They know where it has gone.
-	former [ring.Partitions]atomic.Uint64
+	// trails lead to the tokens of others. Every hit on them looks at both parts of one,
+	// so they lie together.
+	trails [ring.Partitions]trail
 
 	mu      sync.Mutex
 	parts   [ring.Partitions]handoff.Part
@@ -49,6 +47,15 @@ type partitions struct {
 	// heard is the version of the latest holder that has said what is to become of the
 	// copy of a partition here: orders of earlier ones are late.
 	heard [ring.Partitions]handoff.Version
+}
+
+// trail leads to a token.
+type trail struct {
+	// hint is where it was last known to be; 0 is unknown.
+	hint atomic.Uint64
+	// former is the boot that the table named before it changed, until a hit has found
+	// the token where it names now; 0 is none. That one knows where it has gone.
+	former atomic.Uint64
 }
 
 // gone says since when a boot that has been a member is none: 0 if it is one.
@@ -97,8 +104,8 @@ func (p *partitions) see(v *view, now int64) {
 	was := p.owners
 	p.owners, p.heirs = owners, heirs
 	for i := range p.parts {
-		if was != nil && was[i] != p.owners[i] && (p.former[i].Load() == 0 || p.departed(handoff.Boot(p.former[i].Load()))) {
-			p.former[i].Store(uint64(was[i]))
+		if was != nil && was[i] != p.owners[i] && (p.trails[i].former.Load() == 0 || p.departed(handoff.Boot(p.trails[i].former.Load()))) {
+			p.trails[i].former.Store(uint64(was[i]))
 		}
 		p.parts[i].ViewChanged(p.view)
 		if self == nil {
@@ -137,7 +144,7 @@ func (p *partitions) hasDeparted(b handoff.Boot) bool {
 // publish lets hits see what has become of a partition. p.mu is held.
 func (p *partitions) publish(i int, now int64) {
 	part := &p.parts[i]
-	p.hints[i].Store(uint64(part.Hint()))
+	p.trails[i].hint.Store(uint64(part.Hint()))
 	was, is := p.held[i].Load() != 0, part.State() == handoff.Hold
 	if was == is {
 		return

@@ -17,14 +17,30 @@ func (n *Node) Peek(ctx context.Context, rule *bucket.Rule, key string, tokens i
 	return d, err
 }
 
-// peekOrShare is what decide does in the rarer cases: where it only looks, and where
-// limits are divided.
-func (n *Node) peekOrShare(v *bucket.Verdict, held *atomic.Int64, h *transport.Hit, now int64, scale int) (ok bool) {
+// decideOdd is what decide does in the rarer cases: where it only looks, where limits
+// are divided, and where the hit says more.
+func (n *Node) decideOdd(v *bucket.Verdict, held *atomic.Int64, h *transport.Hit, now int64, scale int) (ok bool) {
+	switch {
+	case h.Statement.Seq != 0:
+		return n.lendSelf(v, h, now)
+	case h.Refused > 0:
+		n.penalize(h, now)
+	}
 	if h.Peek {
 		*v, ok = n.store.PeekHeld(held, h.Rule, h.Digest, h.Tokens, now, scale)
 		return ok
 	}
+	if scale <= 1 {
+		return n.store.TakeHeld(v, held, h.Rule, h.Digest, h.Tokens, now)
+	}
 	return n.store.TakeHeldShare(v, held, h.Rule, h.Digest, h.Tokens, now, scale)
+}
+
+// penalize charges the penalties with what was refused elsewhere.
+func (n *Node) penalize(h *transport.Hit, now int64) {
+	if h.Refused > 0 {
+		n.store.Penalize(&n.parts.held[partition(h)], h.Rule, h.Digest, h.Refused, now)
+	}
 }
 
 // takeShare takes the hit, or only looks, without a condition, from a store and by a share of the limits.

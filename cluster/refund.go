@@ -34,6 +34,10 @@ func (n *Node) Refund(ctx context.Context, rule *bucket.Rule, key string, r buck
 	if n.shares.RefundShare(rule, d, r, now, len(n.view.Load().members)) {
 		return nil // it was a share
 	}
+	defer n.hot.refund(d, rule)
+	if n.hot.unspend(d, &r, now) {
+		return nil
+	}
 	return n.refund(ctx, rule, d, r, now)
 }
 

@@ -53,6 +53,7 @@ func (n *Node) Reset(ctx context.Context, rule *bucket.Rule, key string) error {
 
 func (n *Node) reset(rule *bucket.Rule, d bucket.Digest) {
 	now := n.now()
+	n.hot.forget(d, now)
 	n.store.ResetDigest(rule, d, now)
 	n.shares.ResetDigest(rule, d, now)
 }

@@ -27,7 +27,7 @@ func (n *Node) Table() []Partition {
 	for i := range table {
 		p := &table[i]
 		p.Owner, p.Standby, p.State = v.owner(i).name, v.table.Standby(i), states[i]
-		holder := handoff.Boot(n.parts.hints[i].Load())
+		holder := handoff.Boot(n.parts.trails[i].hint.Load())
 		kept := handoff.Boot(n.parts.kept[i].Load())
 		switch {
 		case p.State == "held":

@@ -52,9 +52,7 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, k
 		now := n.now()
 		var hit transport.Hit
 		hit.Digest, hit.Rule, hit.Tokens, hit.Peek = n.store.Digest(rule, key), rule, tokens, peek
-		if by = PathLocal; !n.decide(&v, &hit, now) {
-			by = n.forward(&v, &hit, now, n.expiry(ctx, now))
-		}
+		by = n.route(ctx, &v, &hit, now)
 		if !v.Allowed && !peek {
 			n.denied.add(hit.Digest, rule, key, now)
 		}
@@ -64,6 +62,22 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, k
 	}
 	rule.Word(d, &v)
 	return nil
+}
+
+// route has a hit decided: by what is known of its key here, by the token if that is
+// here, or by whoever has it.
+func (n *Node) route(ctx context.Context, v *bucket.Verdict, h *transport.Hit, now int64) Path {
+	if by, ok := n.hot.decide(h, now, v); ok {
+		return by
+	}
+	if !n.decide(v, h, now) {
+		return n.forward(v, h, now, n.expiry(ctx, now))
+	}
+	n.hot.settle(h)
+	if v.Leased {
+		n.hot.warm(h, now)
+	}
+	return PathLocal
 }
 
 func (n *Node) check(ctx context.Context, rule *bucket.Rule, tokens int64) error {

@@ -73,17 +73,18 @@ func anOwnerDies(f *fleet, end func(*simnet.Host)) {
 		all := answers.where(about(q.key))
 		limit := q.rule.Limits()[0]
 		lost := all.where(endedSince(died.Add(-replicateTime)), before(died)).of(q.key, limit).admitted()
-		// What the standby and the next owner admit is short of what was admitted
-		// since the last copy.
+		// What the standby and the next owner admit is short of what was admitted, or
+		// lent, since the last copy.
 		byHeir := all.where(func(a answer) bool { return a.sent.Before(died) || a.sent.After(died.Add(silentTime)) })
+		lost += limit.Capacity() / 4 // may have been lent
 		byHeir.checkOver(f, []question{q}, lost)
 		// The policy decides in between alone.
 		switch q.rule.FailurePolicy() {
 		case bucket.LocalShare:
 			shares := int64(len(others)) * (limit.Capacity()/5 + 1 + limit.Count/5*int64(silentTime)/int64(time.Second))
-			all.check(f, []question{q}, lost+shares, 1)
+			all.check(f, []question{q}, lost+shares, reserve(limit))
 		case bucket.Deny:
-			all.check(f, []question{q}, lost, 1)
+			all.check(f, []question{q}, lost, reserve(limit))
 		}
 		for _, a := range all.where(since(died.Add(silentTime))) {
 			if q.rule == plenty && !a.Allowed {

@@ -24,6 +24,11 @@ const (
 	// hitTimeout is Config.HitTimeout's default.
 	hitTimeout = 50 * time.Millisecond
 	gossipPort = ":7946"
+
+	// denialCap is how long a refusal may be repeated without asking.
+	denialCap = 500 * time.Millisecond
+	// lentTime is after what time without a hit all that was lent is back.
+	lentTime = 200 * time.Millisecond
 )
 
 // fleet is a cluster on a network of its own, in a bubble, where time stands

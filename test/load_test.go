@@ -154,6 +154,10 @@ func (as answers) check(f *fleet, qs []question, over, under int64) {
 	as.checkUnder(f, qs, under)
 }
 
+// reserve is what may be missing of a limit near exhaustion while it is leased: what is
+// lent, a quarter of the burst, and what comes back while replicas hold back.
+func reserve(l bucket.Limit) int64 { return 3*l.Capacity()/10 + 1 }
+
 // checkOver fails the test where more tokens too many passed than over. The questions
 // are about token buckets of one limit.
 func (as answers) checkOver(f *fleet, qs []question, over int64) {

@@ -66,6 +66,7 @@ func TestFailedLoginsAreCountedExactly(t *testing.T) {
 			all.Go(func() { l.try(n, fmt.Sprint("user ", n/3%2), "wrong") })
 		}
 		all.Wait()
+		time.Sleep(denialCap)
 		for n := 0; n < 30; n++ { // what a refusal gave back meanwhile
 			l.try(n, fmt.Sprint("user ", n/3%2), "wrong")
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,7 +103,7 @@ func (m mutant) apply(t *testing.T) string {
 // The texts that the mutants change are there, so that none becomes a mutant of
 // nothing.
 func TestMutantsCanBeMade(t *testing.T) {
-	for _, m := range mistakes {
+	for _, m := range slices.Concat(mistakes, leaseMistakes) {
 		if _, err := parse(m.file, m.apply(t)); err != nil {
 			t.Errorf("%s: %v", m.name, err)
 		}
@@ -115,7 +116,7 @@ func TestMutantsAreCaught(t *testing.T) {
 		t.Log("not without -mutants; TestMutantsCanBeMade looks after them")
 		return
 	}
-	for _, m := range mistakes {
+	for _, m := range slices.Concat(mistakes, leaseMistakes) {
 		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
 			began := time.Now()
 			if rule, ok := strings.CutPrefix(m.story, "TestRules/"); ok {

@@ -17,7 +17,7 @@ func TestAReleaseAmongWriters(t *testing.T) {
 		f.start(3)
 		f.ready(formTime, f.replicas...)
 		leaver, others := f.replicas[0], f.replicas[1:]
-		rule := bucket.MustRule("api", "1000000/year", bucket.WithFailurePolicy(bucket.Deny))
+		rule := bucket.MustRule("api", "1000000/year leaky burst 1000000", bucket.WithFailurePolicy(bucket.Deny))
 		key := leaver.keyOf(rule, 0)
 		var admitted atomic.Int64
 		var left atomic.Bool

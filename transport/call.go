@@ -39,6 +39,7 @@ func (c *call) fail(err error) {
 func (c *call) end(r *reply) {
 	if c.ended.CompareAndSwap(false, true) {
 		c.err = readAnswer(&c.answer, r.record, &c.hit)
+		c.answer.Grant = r.grant
 		c.done <- struct{}{}
 	}
 }
@@ -49,6 +50,7 @@ func (c *call) endRun(r *reply, i int) {
 		c.end(r)
 	} else if c.ended.CompareAndSwap(false, true) {
 		r.run.At(&c.answer.Verdict, c.hit.Rule, i)
+		c.answer.Hot = r.record[0]&statusHot != 0
 		c.done <- struct{}{}
 	}
 }

@@ -11,8 +11,13 @@ const (
 
 	// fieldCount, of a hit, says that so many equal ones are meant.
 	fieldCount = 1
+	// fieldStatement and fieldRefused, of a hit, are what else it says.
+	fieldStatement = 2
+	fieldRefused   = 3
 	// fieldRun, of a verdict, is what those are told; see putRun.
 	fieldRun = 1
+	// fieldGrant, of a verdict, answers a statement.
+	fieldGrant = 2
 )
 
 // beginFields appends the length of a record's fields, for endFields to fill in.

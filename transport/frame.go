@@ -94,6 +94,9 @@ func (b *batch) add(c *call) bool {
 	if c.others > 0 {
 		size += fieldsHeader + fieldHeader + countBytes
 		room += runRoom(c.hit.Rule)
+	} else if c.hit.Speaks() {
+		size += c.hit.speech()
+		room += grantRoom
 	}
 	if len(b.calls) == maxFrameHits || place == maxFrameRules || b.bytes+size > b.budget || b.room+room > maxReply {
 		return false
@@ -106,6 +109,7 @@ func (b *batch) add(c *call) bool {
 	if c.others == 0 {
 		c.number = b.first + uint64(b.hits)
 		b.hits++
+		b.fields = c.hit.appendSpeech(b.fields)
 	} else {
 		b.addEquals(c)
 	}
@@ -186,7 +190,7 @@ func (b *batch) encode(buf []byte, now int64) {
 		if c.hit.Peek {
 			flags |= flagPeek
 		}
-		if c.others > 0 {
+		if c.others > 0 || c.hit.Speaks() {
 			flags |= flagFields
 		}
 		binary.BigEndian.PutUint16(f[30:], flags)
@@ -271,6 +275,9 @@ func (r *request) check() error {
 			return err
 		}
 		tail = rest
+		if _, ok := f.get(fieldStatement); ok {
+			r.room += grantRoom
+		}
 		count, ok := f.get(fieldCount)
 		if !ok {
 			continue
@@ -317,6 +324,7 @@ func (r *request) hit(h *Hit, i int) (left time.Duration) {
 		if count, ok := own.get(fieldCount); ok {
 			h.Count = int(binary.BigEndian.Uint32(count))
 		}
+		h.hear(own)
 	}
 	return time.Duration(binary.BigEndian.Uint32(f[24:])) * time.Microsecond
 }

@@ -18,7 +18,7 @@ const leastIndex = 256
 // equal reports whether two hits may share an entry: the owner can't tell them apart,
 // nor do their times differ by more than the sweeper's do.
 func (c *call) equal(d *call) bool {
-	return c.hit.Digest == d.hit.Digest && c.hit.Tokens == d.hit.Tokens && c.hit.Peek == d.hit.Peek && c.hit.Orphan == d.hit.Orphan &&
+	return !c.hit.Speaks() && !d.hit.Speaks() && c.hit.Digest == d.hit.Digest && c.hit.Tokens == d.hit.Tokens && c.hit.Peek == d.hit.Peek && c.hit.Orphan == d.hit.Orphan &&
 		c.expire/grain == d.expire/grain && (c.hit.Rule == d.hit.Rule || c.hit.Rule.Equivalent(d.hit.Rule))
 }
 

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strconv"
 	"sync"
@@ -66,9 +67,10 @@ func BenchmarkAsk(b *testing.B) {
 			b.ResetTimer()
 			var wg sync.WaitGroup
 			for i := range callers {
+				key := fmt.Sprint("key ", i)
 				wg.Go(func() {
 					for n := i; n < b.N; n += callers {
-						if err := ask("some key"); err != nil {
+						if err := ask(key); err != nil {
 							b.Error(err)
 							return
 						}

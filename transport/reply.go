@@ -21,6 +21,7 @@ const (
 	statusNotHeld = 1 << 3
 	// statusFields: there are fields of the verdict behind the records.
 	statusFields = 1 << 4
+	statusHot    = 1 << 5
 )
 
 func replySize(count int) int { return envelopeBytes + replyHeader + count*verdictBytes }
@@ -100,6 +101,7 @@ type reply struct {
 	record []byte // of the last that was read
 	isRun  bool   // equal hits are told different things,
 	run    bucket.Run
+	grant  Grant // zero if the verdict has none
 }
 
 func (r *reply) parse(b []byte) error {
@@ -160,7 +162,7 @@ func (r *reply) check(sent *batch) error {
 
 // next goes to the next answer, which is to h. The fields have been checked.
 func (r *reply) next(h *Hit) {
-	r.record, r.isRun = r.verdicts[r.at*r.stride:][:verdictBytes], false
+	r.record, r.isRun, r.grant = r.verdicts[r.at*r.stride:][:verdictBytes], false, Grant{}
 	r.at++
 	if r.record[0]&statusFields == 0 {
 		return
@@ -170,6 +172,9 @@ func (r *reply) next(h *Hit) {
 	if f, ok := own.get(fieldRun); ok && r.record[0]&(statusDropped|statusNotHeld) == 0 {
 		r.isRun = true
 		readRun(&r.run, r.record, f, h)
+	}
+	if f, ok := own.get(fieldGrant); ok {
+		r.grant.read(f)
 	}
 }
 
@@ -183,6 +188,7 @@ func readAnswer(a *Answer, f []byte, h *Hit) error {
 		a.NotHeld, a.Hint = true, binary.BigEndian.Uint64(f[4:])
 	default:
 		readVerdict(&a.Verdict, f, h)
+		a.Hot = f[0]&statusHot != 0
 	}
 	return nil
 }

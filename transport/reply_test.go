@@ -137,7 +137,7 @@ func TestLaterVersionOfReply(t *testing.T) {
 	later[14], later[15] = 0xff, 0xff
 	for i := range want {
 		r := later[replyHeader+i*(verdictBytes+4):]
-		r[0], r[2], r[3] = r[0]|0xe0, 0xff, 0xff
+		r[0], r[2], r[3] = r[0]|0xc0, 0xff, 0xff
 	}
 	var r reply
 	if err := r.parse(sealed(later...)); err != nil {

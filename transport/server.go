@@ -82,7 +82,7 @@ func (s *Server) serve(stream grpc.ServerStream) error {
 	if err := stream.SendHeader(s.hello.header()); err != nil { // the asker waits for it
 		return err
 	}
-	session := session{decider: decider{handler: s.handler}, memory: &one.memory, buffers: &s.buffers}
+	session := session{decider: decider{handler: s.handler}, memory: &one.memory, from: from, buffers: &s.buffers}
 	in := new(frame)
 	for {
 		if err := stream.RecvMsg(in); err != nil {

@@ -6,6 +6,7 @@ import "github.com/shoal-dev/shoal/bucket"
 type session struct {
 	decider
 	memory  *memory // of the sender
+	from    uint64
 	buffers *pool
 	out     frame // the last answer
 	rules   ruleCache
@@ -50,6 +51,7 @@ func (s *session) decide(b []byte) (*frame, error) {
 	number := r.first
 	for i := range r.count {
 		left := r.hit(&s.hit, i)
+		s.hit.Asker = s.from
 		record := record(reply, i)
 		if own := s.entry(number, left <= late, now, record); len(own) > 0 {
 			var start int
@@ -107,17 +109,29 @@ func (d *decider) do(h *Hit, now int64, record []byte) (own fields, debited bool
 		a.Run = &d.run
 	}
 	d.handler.Decide(h, now, a)
-	if a.Run == nil || a.NotHeld || a.Run.Parts() == 0 {
+	d.fields = d.fields[:0]
+	switch {
+	case a.NotHeld:
 		putAnswer(record, a)
-		return nil, !a.NotHeld
+		return nil, false
+	case a.Run == nil || a.Run.Parts() == 0:
+		putAnswer(record, a)
+		if a.Grant.Seq != 0 {
+			d.fields = appendGrant(d.fields, &a.Grant)
+		}
+	default:
+		_, first := a.Run.Part(0)
+		putVerdict(record, first)
+		if !a.Run.Same() {
+			d.fields = appendRun(d.fields, a.Run)
+		}
 	}
-	_, first := a.Run.Part(0)
-	putVerdict(record, first)
-	if a.Run.Same() {
-		return nil, true
+	if a.Hot {
+		record[0] |= statusHot
 	}
-	record[0] |= statusFields
-	d.fields = appendRun(d.fields[:0], a.Run)
+	if len(d.fields) > 0 {
+		record[0] |= statusFields
+	}
 	return d.fields, true
 }
 

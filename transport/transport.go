@@ -88,6 +88,15 @@ type Hit struct {
 	Digest bucket.Digest
 	Rule   *bucket.Rule
 	Tokens int64
+	// Refused says how many hits of the key the asker has refused by itself since it
+	// last said so: the penalties of the rule count them before this hit is decided.
+	Refused int64
+	// Statement is about what the asker was lent of the key. No other hit shares an
+	// entry with one that has a statement, or says something of refusals.
+	Statement Statement
+	// Asker is the boot whose hit this is, where a Handler sees it; 0 if it came by way
+	// of another.
+	Asker uint64
 	// Peek asks what would be decided, and takes nothing.
 	Peek bool
 	// Orphan says that the hit was sent to another holder of the key's state, which
@@ -105,6 +114,10 @@ type Answer struct {
 	// Run is where a Handler writes what is said to each of Count hits, where that is
 	// more than one. If it leaves it empty, the Verdict is said to all.
 	Run *bucket.Run
+	// Hot says that it is worth the asker's while to be lent some of the key, and Grant
+	// answers the hit's statement.
+	Hot   bool
+	Grant Grant
 	// Number is the hit's, among those of its asker's boot to this peer. Ask sets
 	// it with an error as well, as the hit may have been debited; it is 0 where the
 	// hit was never put in a frame and so was not.

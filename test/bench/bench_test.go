@@ -66,7 +66,7 @@ func smoke(t *testing.T, system, time string) error {
 	if chart, err := os.ReadFile(picture); err != nil || xml.Unmarshal(chart, new(struct{})) != nil || strings.Count(string(chart), ">"+system+"<") != 4 {
 		return fmt.Errorf("the chart, %v:\n%s", err, chart)
 	}
-	if n := strings.Count(out.String(), "\n"+system+" "); n != 2 {
+	if n := strings.Count(out.String(), "\n"+system+" "); n != 2+2 { // figures, and how busy others were
 		return fmt.Errorf("%d rows of %s in\n%s", n, system, out.String())
 	}
 	b, err := os.ReadFile(file)
@@ -272,6 +272,14 @@ func TestReport(t *testing.T) {
 		"unary        64        0.100  4.00  5.00\n"
 	if got := r.ratios().String(); got != ratios {
 		t.Errorf("got\n%s\nwant\n%s", got, ratios)
+	}
+	r.plan.rounds = 1
+	const others = "" +
+		"system  callers          round 1\n" +
+		"shoal        64  0.00, 0.50 here\n" +
+		"unary        64  0.00, 0.25 here\n"
+	if got := r.others().String(); got != others {
+		t.Errorf("got\n%s\nwant\n%s", got, others)
 	}
 	for _, want := range []string{"others here", "3 decisions of unary with 64 callers", "Times those of shoal"} {
 		if got := r.text(); !strings.Contains(got, want) {

@@ -4,6 +4,8 @@
 //
 //	go run . -pin                            # the table to compare designs by
 //	go run . -callers 1,16,64,256,1024       # unpinned
+//	go run . -pin -systems shoal,shoal-transport,tcp,tcp-idle -callers 64,256,1024
+//	go run . -pin -systems stream-echo,shoal,tcp -callers 1
 //	go run . -systems shoal,shoal-transport,unary -profile /tmp/p -json r.json
 //	go run . -rate 20000 -callers 1024       # an open loop
 //	go run . -svg chart.svg                  # as the README shows
@@ -13,9 +15,15 @@
 // bucket.Store in all of them.
 //
 //   - shoal: cluster.Node.Take between two real nodes, for keys that the other
-//     node owns: routing, digest, batching, deadline of 50 ms, failure policy.
+//     node owns, with mutual TLS: routing, digest, batching, deadline of 50 ms, failure
+//     policy, heartbeats, replication. shoal-plain is the same without TLS.
 //   - shoal-transport: transport.Peer.Ask alone, with digest and deadline. The
-//     difference from shoal is what cluster adds.
+//     difference from shoal is what cluster adds. transport-plain is without TLS.
+//   - tcp: the same batching, with frames of the same size, over a bare connection,
+//     with mutual TLS: what the machine allows. tcp-plain is without TLS, and tcp-idle
+//     without digest and decision: nothing but the frames.
+//   - stream-echo: a bare gRPC stream that says as many bytes back as a hit and its
+//     verdict have: what a lone caller can hope for. stream-plain is without TLS.
 //   - unary: a plain unary gRPC method with default options, one small
 //     message each way and no deadline, the least that a service of this kind
 //     can do. What it leaves out is in its favour.

@@ -134,6 +134,8 @@ func (r report) text() string {
 	}
 	b.WriteString("\nCPU: seconds per million decisions, asker + owner. allocs: per decision, asker + owner.\n" +
 		"others: CPUs busy with anything else meanwhile, stolen time included.\n")
+	b.WriteString("\nothers, round by round\n\n")
+	b.WriteString(r.others().String())
 	for _, s := range r.Samples {
 		if s.Failed > 0 {
 			fmt.Fprintf(&b, "%d decisions of %s with %d callers in round %d failed; the last: %s\n", s.Failed, s.System, s.Callers, s.Round, s.Failure)
@@ -195,6 +197,32 @@ func (r report) ratios() table {
 					quotients = append(quotients, f(of[i])/f(first[i]))
 				}
 				row = append(row, spreadOf(quotients, func(q float64) float64 { return q }).String())
+			}
+			t = append(t, row)
+		}
+	}
+	return t
+}
+
+// others is how busy the rest of the machine was in each round, and the CPU of the two
+// processes with it if they have one.
+func (r report) others() table {
+	t := table{{"system", "callers"}}
+	for round := range r.plan.rounds {
+		t[0] = append(t[0], fmt.Sprint("round ", round+1))
+	}
+	for _, callers := range r.plan.callers {
+		for _, e := range r.plan.systems {
+			row := []string{e.name, fmt.Sprint(callers)}
+			for _, s := range r.of(e.name, callers) {
+				cell := "–"
+				if s.Others != unknown {
+					cell = fmt.Sprintf("%.2f", s.Others)
+				}
+				if s.OthersHere != unknown {
+					cell += fmt.Sprintf(", %.2f here", s.OthersHere)
+				}
+				row = append(row, cell)
 			}
 			t = append(t, row)
 		}

@@ -1,9 +1,9 @@
 // Package browser tries the middleware of package httpmw with clients that are not
-// ours and not in this process: curl, and Chromium with a page of another origin.
-// It is a module of its own, so that the driver of the browser doesn't reach a
-// user's go.mod.
+// ours and not in this process: curl, and Chromium with a page of another origin; and
+// it uses the demo's dashboard in Chromium, as somebody does who tries Shoal. It is a
+// module of its own, so that the driver of the browser doesn't reach a user's go.mod.
 //
-// Each client asks an API over real sockets on loopback, is refused once, and must
+// Each client of the middleware asks an API over real sockets on loopback, is refused once, and must
 // come back by itself when Retry-After says so, and then be served. The API keeps a
 // record of what it got and when; what is checked is that nobody came early, never
 // how late.

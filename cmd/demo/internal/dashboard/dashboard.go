@@ -84,7 +84,7 @@ type Dashboard struct {
 
 // New begins to watch a fleet. Close must be called.
 func New(fleet Fleet) *Dashboard {
-	d := &Dashboard{fleet: fleet, began: time.Now(), order: order(), hub: newHub(), diary: &diary{}}
+	d := &Dashboard{fleet: fleet, began: time.Now(), order: order(), hub: newHub(), diary: &diary{}, tally: tally{last: map[*cluster.Node]counts{}}}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.watch = newWatch()
 	d.handler = d.routes()

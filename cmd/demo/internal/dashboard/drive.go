@@ -76,8 +76,7 @@ func (d *Dashboard) drives(ctx context.Context, v *drive) {
 
 // ask makes one call at a replica.
 func (d *Dashboard) ask(v *drive, r *Replica, due time.Time) {
-	key, counts := v.zipf.Key(), &d.tally[r.Number]
-	own := r.Node.Owner(v.rule, v.keys[key]) == r.Node.Name()
+	key := v.zipf.Key()
 	asked := d.since()
 	decision, err := r.Node.Take(context.Background(), v.rule, v.keys[key], 1)
 	answered := d.since()
@@ -91,7 +90,6 @@ func (d *Dashboard) ask(v *drive, r *Replica, due time.Time) {
 		return
 	case decision.Allowed:
 		v.admitted.Add(1)
-		counts.admitted.Add(1)
 		v.lately.add(answered.Milliseconds())
 		v.ledger.Admit(key, int64(asked), int64(answered))
 		if decision.Degraded {
@@ -99,18 +97,9 @@ func (d *Dashboard) ask(v *drive, r *Replica, due time.Time) {
 		}
 	default:
 		v.refused.Add(1)
-		counts.refused.Add(1)
 		v.denied.Add(key)
 	}
 	v.latency.Add(time.Since(due))
-	switch {
-	case decision.Degraded:
-		counts.degraded.Add(1)
-	case own:
-		counts.own.Add(1)
-	default:
-		counts.forwarded.Add(1)
-	}
 }
 
 // running reports whether calls are still made.

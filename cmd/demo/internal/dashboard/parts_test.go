@@ -71,7 +71,7 @@ func TestSettled(t *testing.T) {
 		"another table":           func(s *sight) { s.replicas[1].table = 8 },
 		"one is missed":           func(s *sight) { s.replicas[1].members = s.replicas[1].members[:2] },
 		"one leaves":              func(s *sight) { s.replicas[2].leaving = true },
-		"a partition to be moved": func(s *sight) { s.replicas[2].missing = 1 },
+		"a partition to be moved": func(s *sight) { s.replicas[2].awaits = true },
 	} {
 		s := three()
 		if !s.settled() || !s.whole() {

@@ -1,6 +1,8 @@
 package dashboard
 
 import (
+	"slices"
+
 	"github.com/shoal-dev/shoal/cluster"
 	"github.com/shoal-dev/shoal/ring"
 )
@@ -19,13 +21,13 @@ type seen struct {
 	leaving bool
 	table   uint64
 	members []string // whom it sees, itself included
-	missing int      // partitions that it should hold and doesn't yet
+	awaits  bool     // partitions that it owns
 }
 
 // see looks at the replicas: at the wheels last, so that they show what has been settled.
 func see(order []int, replicas []Replica) (s sight) {
 	for _, r := range replicas {
-		one := seen{name: r.Node.Name(), number: r.Number, side: r.Side, leaving: r.Leaving, table: r.Node.TableHash(), missing: r.Node.Metrics().Handoff.Missing}
+		one := seen{name: r.Node.Name(), number: r.Number, side: r.Side, leaving: r.Leaving, table: r.Node.TableHash()}
 		for _, m := range r.Node.Members() {
 			one.members = append(one.members, m.Name)
 		}
@@ -38,10 +40,11 @@ func see(order []int, replicas []Replica) (s sight) {
 	for side := range sides {
 		var numbers []int
 		var tokens [][ring.Partitions]cluster.Token
-		for _, r := range replicas {
+		for i, r := range replicas {
 			if r.Side == side {
 				numbers = append(numbers, r.Number)
 				tokens = append(tokens, r.Node.Tokens())
+				s.replicas[i].awaits = slices.Contains(tokens[len(tokens)-1][:], cluster.TokenAwaited)
 			}
 		}
 		s.wheels = append(s.wheels, turn(order, numbers, tokens))
@@ -66,7 +69,7 @@ func (s sight) settled() bool {
 		tables[r.side] = r.table
 	}
 	for _, r := range s.replicas {
-		if r.leaving || r.missing > 0 || len(r.members) != size[r.side] {
+		if r.leaving || r.awaits || len(r.members) != size[r.side] {
 			return false
 		}
 	}

@@ -1,13 +1,76 @@
 package dashboard
 
-import "sync/atomic"
+import (
+	"maps"
+	"sync/atomic"
 
-// tally counts what the panel's load has met, by the replica that was asked.
-type tally [MaxNumber + 1]counts
+	"github.com/shoal-dev/shoal/cluster"
+)
 
+// tally is what all replicas have decided, whoever asked: what has gone with one that is
+// gone is kept. It belongs to the goroutine that looks.
+type tally struct {
+	last map[*cluster.Node]counts
+	all  counts
+	by   [MaxNumber + 1]counts // by number
+}
+
+// counts are of decisions.
 type counts struct {
-	admitted, refused        atomic.Int64
-	own, forwarded, degraded atomic.Int64 // by where it was decided
+	admitted, refused int64
+	paths             paths
+}
+
+func countsOf(m cluster.Metrics) (c counts) {
+	for _, d := range m.Decisions {
+		if d.Outcome == cluster.Refused {
+			c.refused += d.Count
+		} else {
+			c.admitted += d.Count
+		}
+		switch d.Path {
+		case cluster.PathLocal:
+			c.paths.Local += d.Count
+		case cluster.PathForwarded:
+			c.paths.Forwarded += d.Count
+		case cluster.PathLeased:
+			c.paths.Leased += d.Count
+		case cluster.PathDenied:
+			c.paths.Cached += d.Count
+		case cluster.PathStandby, cluster.PathPolicy:
+			c.paths.Degraded += d.Count
+		}
+	}
+	return c
+}
+
+// gain adds what c has more than before.
+func (t *counts) gain(c, before counts) {
+	t.admitted += c.admitted - before.admitted
+	t.refused += c.refused - before.refused
+	t.paths.Local += c.paths.Local - before.paths.Local
+	t.paths.Forwarded += c.paths.Forwarded - before.paths.Forwarded
+	t.paths.Leased += c.paths.Leased - before.paths.Leased
+	t.paths.Cached += c.paths.Cached - before.paths.Cached
+	t.paths.Degraded += c.paths.Degraded - before.paths.Degraded
+}
+
+// add counts what a replica has decided since it was last counted.
+func (t *tally) add(r Replica, m cluster.Metrics) {
+	c := countsOf(m)
+	before := t.last[r.Node]
+	t.all.gain(c, before)
+	t.by[r.Number].gain(c, before)
+	t.last[r.Node] = c
+}
+
+// keep forgets the replicas that are gone.
+func (t *tally) keep(replicas []Replica) {
+	there := map[*cluster.Node]bool{}
+	for _, r := range replicas {
+		there[r.Node] = true
+	}
+	maps.DeleteFunc(t.last, func(n *cluster.Node, _ counts) bool { return !there[n] })
 }
 
 // recentSlots and recentSlot say what recent remembers.

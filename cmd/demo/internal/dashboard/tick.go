@@ -73,16 +73,15 @@ const shownDenied = 8
 func (d *Dashboard) tick() {
 	now := d.since()
 	s := snapshot{Time: now.Milliseconds(), Replicas: []replicaStatus{}, Denied: []denied{}}
-	for _, r := range *d.replicas.Load() {
-		s.Replicas = append(s.Replicas, d.status(r, r.Node.Metrics()))
+	replicas := *d.replicas.Load()
+	for _, r := range replicas {
+		m := r.Node.Metrics()
+		d.tally.add(r, m)
+		s.Replicas = append(s.Replicas, d.status(r, m))
 		s.Split = s.Split || r.Side > 0
 	}
-	for i := range d.tally {
-		c := &d.tally[i]
-		s.Paths.Local += c.own.Load()
-		s.Paths.Forwarded += c.forwarded.Load()
-		s.Paths.Degraded += c.degraded.Load()
-	}
+	d.tally.keep(replicas)
+	s.Paths = d.tally.all.paths
 	if v := d.drive.Load(); v != nil {
 		s.Load = v.status(now)
 		for _, c := range v.denied.Most(shownDenied) {
@@ -94,18 +93,18 @@ func (d *Dashboard) tick() {
 }
 
 func (d *Dashboard) status(r Replica, m cluster.Metrics) replicaStatus {
-	c := &d.tally[r.Number]
+	c := &d.tally.by[r.Number]
 	state := "joining"
 	switch {
 	case r.Leaving:
 		state = "leaving"
-	case r.Node.Ready():
+	case m.Ready:
 		state = "ready"
 	}
 	return replicaStatus{
 		Number: r.Number, Name: r.Node.Name(), Address: r.Address, Side: r.Side, State: state,
 		Held: m.Handoff.Held, Moving: m.Handoff.Sending + m.Handoff.Doubtful, Members: m.Members,
-		Admitted: c.admitted.Load(), Refused: c.refused.Load(),
+		Admitted: c.admitted, Refused: c.refused,
 	}
 }
 

@@ -55,10 +55,11 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	d := s.store.Take(s.rule, r.URL.Query().Get("key"), 1, int64(time.Since(s.began)))
 	w := httptest.NewRecorder()
 	httpmw.SetHeaders(w.Header(), s.rule, d)
-	w.WriteHeader(200)
+	status := http.StatusOK
 	if !d.Allowed {
-		w = &httptest.ResponseRecorder{HeaderMap: w.Header(), Body: &bytes.Buffer{}, Code: 429}
+		status = http.StatusTooManyRequests
 	}
+	w.WriteHeader(status)
 	fmt.Fprint(w.Body, `{"degraded":true}`)
 	return w.Result(), nil
 }

@@ -22,8 +22,9 @@ export class Series {
     s.rate = {a: {}, r: {}};
     for (const which of ["a", "r"]) {
       for (const n in s[which]) {
-        const base = before?.[which][n] ?? (before ? 0 : s[which][n]);
-        s.rate[which][n] = before ? Math.max(0, (s[which][n] - base) / (s.t - before.t) * 1000) : 0;
+        // A replica that has just come, or come again, is counted from there.
+        const base = this.samples.slice(Math.max(k, 0)).find(b => n in b[which]) ?? s;
+        s.rate[which][n] = before ? Math.max(0, (s[which][n] - base[which][n]) / (s.t - before.t) * 1000) : 0;
       }
     }
     this.samples.push(s);

@@ -1,0 +1,173 @@
+package cluster
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/transport"
+)
+
+const millisecond = int64(time.Millisecond)
+
+// refusal is what the holder says when it refuses for so long.
+func refusal(retry time.Duration) *bucket.Verdict {
+	return &bucket.Verdict{RetryAfter: retry, ResetAfter: 2 * retry, Remaining: 3, Limit: 1}
+}
+
+func TestWhatADenialRefuses(t *testing.T) {
+	var d denial
+	var v bucket.Verdict
+	refuses := func(n, now int64) bool { _, refused := d.refuses(n, now*millisecond, &v); return refused }
+	if refuses(1, 0) || !d.over(0) {
+		t.Error("it refuses before it was told to")
+	}
+	d.note(5, 10*millisecond, 11*millisecond, refusal(100*time.Millisecond), denialCap)
+	if refuses(4, 12) || refuses(5, 110) || !refuses(5, 109) || !refuses(9, 12) || d.over(109*millisecond) || !d.over(110*millisecond) {
+		t.Error("5 were refused at 10 for 100")
+	}
+	if refuses(5, 12); v != (bucket.Verdict{Limit: 1, Remaining: 3, RetryAfter: 99 * time.Millisecond, ResetAfter: 199 * time.Millisecond}) {
+		t.Errorf("%+v", v)
+	}
+	d.note(7, 10*millisecond, 12*millisecond, refusal(time.Second), denialCap)
+	if !refuses(5, 12) || refuses(7, 110) {
+		t.Error("a refusal of more took the place of one of less")
+	}
+	d.note(2, 10*millisecond, 12*millisecond, refusal(5*time.Millisecond), denialCap)
+	if !refuses(2, 14) || refuses(2, 15) {
+		t.Error("a refusal of less didn't take the place of one of more")
+	}
+	d.note(2, 0, 16*millisecond, refusal(5*time.Millisecond), denialCap)
+	if refuses(2, 16) {
+		t.Error("a refusal was over before it came")
+	}
+	d.note(2, 20*millisecond, 21*millisecond, &bucket.Verdict{RetryAfter: bucket.Never, ResetAfter: bucket.Never}, denialCap)
+	if refuses(2, 520) || !refuses(2, 519) || v.RetryAfter != bucket.Never || v.ResetAfter != bucket.Never {
+		t.Errorf("it refuses for ever, or not: %+v", v)
+	}
+	d.clear(1)
+	if !refuses(2, 30) {
+		t.Error("less has passed, and it refuses no more")
+	}
+	d.clear(2)
+	if refuses(2, 30) {
+		t.Error("as much has passed, and it still refuses")
+	}
+}
+
+// Readers see a refusal whole, or none.
+func TestADenialIsSeenWhole(t *testing.T) {
+	k := newHotKey(bucket.Digest{}, bucket.MustRule("api", "1/second"))
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range int64(20_000) {
+			k.mu.Lock()
+			k.denial.clear(100)
+			n := 1 + i%7
+			k.denial.note(n, 0, 1, &bucket.Verdict{RetryAfter: time.Duration(100 * n), ResetAfter: time.Duration(n), Remaining: n, Limit: uint8(n)}, denialCap)
+			k.mu.Unlock()
+		}
+	})
+	seen := 0
+	for range 20_000 {
+		var v bucket.Verdict
+		if more, refused := k.denial.refuses(7, 2, &v); refused {
+			n := 7 - more
+			seen++
+			if v != (bucket.Verdict{Limit: uint8(n), Remaining: n, RetryAfter: time.Duration(100*n - 1), ResetAfter: time.Duration(n - 1)}) {
+				t.Fatalf("of a refusal of %d: %+v", n, v)
+			}
+		}
+	}
+	wg.Wait()
+	t.Log(seen, "seen")
+}
+
+// A key has one place, and none that another needs more.
+func TestHotKeysHaveOnePlaceEach(t *testing.T) {
+	table, rule := newHotKeys(), bucket.MustRule("api", "1/second")
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(i), 1))
+			for range 20_000 {
+				d := bucket.Digest{Hi: random.Uint64N(3), Lo: random.Uint64N(64)*hotSlots + random.Uint64N(4)}
+				if k := table.of(d, rule); k.digest != d {
+					t.Error("another's place")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	used := map[bucket.Digest]bool{}
+	for i := range table.slots {
+		if k := table.slots[i].Load(); k != nil {
+			if used[k.digest] {
+				t.Errorf("%v has two places", k.digest)
+			}
+			used[k.digest] = true
+			table.remove(i, k)
+			table.remove(i, k)
+		}
+	}
+	if len(used) != 4 || table.used.Load() != 0 {
+		t.Errorf("%d places, and %d after they were given up", len(used), table.used.Load())
+	}
+}
+
+func TestLongerForMore(t *testing.T) {
+	for _, tt := range []struct {
+		limit bucket.Limit
+		more  int64
+		want  time.Duration
+	}{
+		{bucket.Limit{Count: 10, Per: time.Second}, 3, 300 * time.Millisecond},
+		{bucket.Limit{Count: 3, Per: time.Second, Algorithm: bucket.LeakyBucket}, 1, 333333334},
+		{bucket.Limit{Count: 3, Per: time.Second, Algorithm: bucket.FixedWindow}, 1, 0},
+		{bucket.Limit{Per: time.Second}, 1, 0},
+		{bucket.Limit{Count: 1, Per: 200 * 365 * 24 * time.Hour}, 1 << 62, bucket.Never},
+		{bucket.Limit{Count: 1, Per: time.Hour}, 1 << 23, bucket.Never},
+	} {
+		if d := longer(&tt.limit, tt.more); d != tt.want {
+			t.Errorf("%d more of %v: %v, want %v", tt.more, tt.limit, d, tt.want)
+		}
+	}
+}
+
+func TestNamesAreBounded(t *testing.T) {
+	var s names
+	if s.has("a") || !s.add("a") || s.add("a") || !s.has("a") {
+		t.Error("a name")
+	}
+	for i := range 3 * mostNames {
+		if s.add(fmt.Sprint(i)); len(*s.sets.Load()) > mostNames {
+			t.Fatal("too many names")
+		}
+	}
+}
+
+// BenchmarkDenied is a refusal by what the holder said before, with the clock and
+// without the digest.
+func BenchmarkDenied(b *testing.B) {
+	n := &Node{hot: newHotKeys(), started: time.Now()}
+	h := transport.Hit{Digest: bucket.Digest{Hi: 1, Lo: 2}, Rule: bucket.MustRule("api", "1/hour"), Tokens: 1}
+	now := n.now()
+	n.hot.hear(&h, &transport.Answer{Verdict: bucket.Verdict{RetryAfter: bucket.Never}}, now, now)
+	k := n.hot.find(h.Digest)
+	k.denial.until.Store(1 << 62)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		h := h
+		for pb.Next() {
+			var v bucket.Verdict
+			by, ok := n.hot.decide(&h, n.now(), &v)
+			if !ok {
+				b.Fatal("not refused")
+			}
+			n.count(h.Rule, &v, by)
+		}
+	})
+}

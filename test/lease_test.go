@@ -1,0 +1,239 @@
+package test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/cluster"
+)
+
+// hammer has each of the replicas ask for a key so many times a second, at random
+// moments, whatever becomes of the earlier ones.
+func (f *fleet) hammer(rule *bucket.Rule, key string, d time.Duration, rates ...float64) *traffic {
+	l := f.load(time.Hour, nil)
+	q, until := question{rule: rule, key: key}, time.Now().Add(d)
+	for i, r := range f.replicas {
+		random := rand.New(rand.NewPCG(uint64(i), uint64(len(key))))
+		l.wg.Go(func() {
+			for at := time.Now(); ; {
+				at = at.Add(time.Duration(random.ExpFloat64() / rates[i] * float64(time.Second)))
+				if !at.Before(until) {
+					return
+				}
+				time.Sleep(time.Until(at))
+				l.wg.Go(func() { l.ask(r, q) })
+			}
+		})
+	}
+	return l
+}
+
+// evenly is a rate divided among so many.
+func evenly(n int, rate float64) []float64 {
+	rates := make([]float64, n)
+	for i := range rates {
+		rates[i] = rate / float64(n)
+	}
+	return rates
+}
+
+// messages is how many messages a replica has sent to others about keys.
+func (r *replica) messages() int64 {
+	return r.forwarded() + r.Metrics().Leases.Statements
+}
+
+// A hot key costs no more than 50 messages a second and replica once it is leased,
+// whether what is asked for is there or not; not a token passes that shouldn't; nobody
+// is refused while there is enough; and nobody has more of it than the others, nor the
+// one who holds it.
+func TestAHotKeyIsLeased(t *testing.T) {
+	for _, tt := range []struct {
+		limit string
+		load  float64 // of the limit
+	}{
+		{"100/second", 2}, {"100/second", 10},
+		{"1000/second", 0.5}, {"1000/second", 0.95}, {"1000/second", 1.05}, {"1000/second", 2}, {"1000/second", 10},
+		{"10000/second", 0.95}, {"10000/second", 2},
+		{"1000/second burst 320; 60000/minute", 2}, {"1000/second burst 320", 0.9},
+		{"600/second fixed; 1000/second", 3},
+	} {
+		t.Run(fmt.Sprint(tt.limit, " times ", tt.load), func(t *testing.T) {
+			story(t, func(f *fleet) {
+				f.start(3)
+				f.ready(formTime, f.replicas...)
+				rule := bucket.MustRule("api", tt.limit)
+				limit, key := rule.Limits()[0], f.replicas[0].keyOf(rule, 0)
+				rate := float64(limit.Count) / limit.Per.Seconds()
+				const warm, d = time.Second, 4 * time.Second
+				began := time.Now()
+				load := f.hammer(rule, key, warm+d, evenly(3, rate*tt.load)...)
+				time.Sleep(warm)
+				var before [3]int64
+				for i, r := range f.replicas {
+					before[i] = r.messages()
+				}
+				time.Sleep(d)
+				for i, r := range f.replicas {
+					if n := float64(r.messages()-before[i]) / d.Seconds(); n > 50 || i == 0 && n > 0 {
+						f.Errorf("%s sends %.0f messages a second: %+v, %+v", r.Name(), n, r.Metrics().Decisions, r.Metrics().Leases)
+					}
+				}
+				as := load.stop()
+				as.answered(f, 100)
+				if limit.Algorithm == bucket.TokenBucket {
+					as.checkOver(f, []question{{rule: rule, key: key}}, 0)
+				}
+				h := as.of(key, limit)
+				ideal := min(int64(len(as)), limit.Capacity()+limit.Count*int64(time.Since(began))/int64(limit.Per))
+				if limit.Algorithm == bucket.FixedWindow { // which begin with the first hit
+					ideal -= limit.Count
+				}
+				lack := reserve(limit)
+				if tt.load < 1 {
+					lack = 0
+				}
+				if n := h.admitted(); n < ideal-lack || limit.Algorithm == bucket.TokenBucket && n > ideal {
+					f.Errorf("%d passed of %d, where %d may be missing", n, ideal, lack)
+				}
+				for _, r := range f.replicas {
+					if share := float64(3*as.where(from(r)).of(key, limit).admitted()) / float64(h.admitted()); share < 0.8 || share > 1.2 {
+						f.Errorf("%s had %.2f times its share", r.Name(), share)
+					}
+				}
+			})
+		})
+	}
+}
+
+// What is held back doesn't become more with time.
+func TestTheReserveIsConstant(t *testing.T) {
+	for _, d := range []time.Duration{5 * time.Second, 50 * time.Second} {
+		t.Run(d.String(), func(t *testing.T) {
+			story(t, func(f *fleet) {
+				f.start(3)
+				f.ready(formTime, f.replicas...)
+				rule := bucket.MustRule("api", "200/second")
+				key := f.replicas[0].keyOf(rule, 0)
+				as := f.hammer(rule, key, d, 300, 50, 20)
+				time.Sleep(d)
+				all := as.stop()
+				missing := 200 + 200*int64(d/time.Second) - all.of(key, rule.Limits()[0]).admitted()
+				if f.Logf("%d missing after %v", missing, d); missing > reserve(rule.Limits()[0]) {
+					f.Errorf("%d are missing after %v", missing, d)
+				}
+				all.checkOver(f, []question{{rule: rule, key: key}}, 0)
+			})
+		})
+	}
+}
+
+// A limit with a small burst, an algorithm that can't be lent of, and a rule with a
+// penalty are decided where their state is, to the last token.
+func TestWhatIsNotLeased(t *testing.T) {
+	for _, limit := range []string{"1000/second burst 310", "1000/second leaky", "1000/second sliding", "100/second; penalty 100000/second"} {
+		t.Run(limit, func(t *testing.T) {
+			story(t, func(f *fleet) {
+				f.start(2)
+				f.ready(formTime, f.replicas...)
+				rule := bucket.MustRule("api", limit)
+				key := f.replicas[0].keyOf(rule, 0)
+				as := f.hammer(rule, key, time.Second, 800, 800)
+				time.Sleep(time.Second)
+				all := as.stop()
+				all.answered(f, 1000)
+				for _, r := range f.replicas {
+					if n, m := r.decided(cluster.PathLeased), r.Metrics().Leases; n+m.Lent > 0 {
+						f.Errorf("%s: %d by lease, %+v", r.Name(), n, m)
+					}
+				}
+				if l := rule.Limits()[0]; l.Algorithm == bucket.TokenBucket {
+					all.check(f, []question{{rule: rule, key: key}}, 0, 1)
+				}
+			})
+		})
+	}
+}
+
+// What a replica doesn't spend is back when its lease is over, to the last token; what
+// it has spent stays spent.
+func TestIdleLeasesAreGivenBack(t *testing.T) {
+	for _, end := range []string{"nobody asks", "the limit changes", "the replica leaves"} {
+		t.Run(end, func(t *testing.T) {
+			story(t, func(f *fleet) {
+				f.start(3)
+				f.ready(formTime, f.replicas...)
+				holder, asker := f.replicas[0], f.replicas[1]
+				rule := bucket.MustRule("api", "100000/year")
+				key := holder.keyOf(rule, 0)
+				as := f.hammer(rule, key, 500*time.Millisecond, 1, 2000, 0.1)
+				time.Sleep(500 * time.Millisecond)
+				if m := holder.Metrics().Leases; m.Keys != 1 || m.Lent < 20 {
+					f.Errorf("while it is hot: %+v", m)
+				}
+				used := as.stop().of(key, rule.Limits()[0]).admitted()
+				switch end {
+				case "the limit changes":
+					rule = bucket.MustRule("api", "100001/year")
+					asker.ask(rule, key, 1)
+				case "the replica leaves":
+					f.close(asker)
+				}
+				time.Sleep(lentTime)
+				if m := holder.Metrics().Leases; m.Lent != 0 {
+					f.Errorf("later: %+v", m)
+				}
+				if d := holder.ask(rule, key, 0); d.Remaining != 100_000-used {
+					f.Errorf("%d remain after %d of 100000", d.Remaining, used)
+				}
+			})
+		})
+	}
+}
+
+// From cold, ten million hits a second are asked, ten times as many as may pass. No
+// queue is full and nothing is decided without the holder.
+func TestAColdStart(t *testing.T) {
+	const replicas, milliseconds, each = 3, 5, 3333
+	story(t, func(f *fleet) {
+		f.start(replicas)
+		f.ready(formTime, f.replicas...)
+		rule := bucket.MustRule("api", "1000000/second burst 2000")
+		f.ready(formTime, f.replicas...)
+		wide := bucket.MustRule("wide", "1000000/second")
+		for _, rule := range []*bucket.Rule{rule, wide} {
+			key := f.replicas[0].keyOf(rule, 0)
+			var wg sync.WaitGroup
+			var mu sync.Mutex
+			allowed, began := int64(0), time.Now()
+			for range milliseconds {
+				for _, r := range f.replicas {
+					for range each {
+						wg.Go(func() {
+							d := r.ask(rule, key, 1)
+							mu.Lock()
+							defer mu.Unlock()
+							if d.Allowed {
+								allowed++
+							}
+							if d.Degraded {
+								t.Errorf("%s: %+v", r.Name(), d)
+							}
+						})
+					}
+				}
+				time.Sleep(time.Millisecond)
+			}
+			wg.Wait()
+			l := rule.Limits()[0]
+			most := l.Capacity() + int64(time.Since(began)/time.Microsecond)
+			least := min(most-1000, replicas*milliseconds*each) // the last came a millisecond ago
+			if allowed > most || allowed < least {
+				t.Errorf("%d passed, of %d to %d", allowed, least, most)
+			}
+		}
+	})
+}
