@@ -183,9 +183,9 @@ func (n *Node) giveBack() {
 	returns := n.hot.close()
 	done := make(chan struct{}, len(returns))
 	for _, h := range returns {
-		n.wg.Go(func() {
+		n.once("giving back leases", func() {
+			defer func() { done <- struct{}{} }()
 			n.say(&h)
-			done <- struct{}{}
 		})
 	}
 	for range returns {

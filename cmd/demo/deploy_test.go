@@ -214,6 +214,19 @@ func TestKubernetesFits(t *testing.T) {
 	}
 }
 
+// The image is built by a Go that is new enough.
+func TestDockerfileHasTheRightGo(t *testing.T) {
+	mod, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(mod)
+	got := regexp.MustCompile(`(?m)^FROM golang:(\d+\.\d+) `).FindSubmatch(deployed(t, "Dockerfile"))
+	if want == nil || got == nil || string(want[1]) != string(got[1]) {
+		t.Errorf("the Dockerfile has Go %q, and go.mod %q", got, want)
+	}
+}
+
 // What the image exposes is what the manifests use.
 func TestDockerfileFits(t *testing.T) {
 	for _, name := range []string{"Dockerfile", "Dockerfile.binary"} {
