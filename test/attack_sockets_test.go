@@ -58,7 +58,7 @@ func peerAddress(n *cluster.Node) string {
 // far. What the attackers need of it themselves counts, too.
 func besieged(t *testing.T, nodes [2]*cluster.Node, attacks ...func() error) {
 	t.Helper()
-	rule := bucket.MustRule("api", "1000000/second")
+	rule := bucket.MustRule("api", "1000000000/hour fixed") // which no replica leases
 	key := ""
 	for i := 0; key == "" || nodes[0].Owner(rule, key) != nodes[1].Name(); i++ {
 		key = fmt.Sprint("key ", i)
