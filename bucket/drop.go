@@ -20,4 +20,5 @@ func (s *Store) Drop(partition int) {
 		}
 		i++
 	}
+	t.aside.received[partition/shardCount], t.aside.folded[partition/shardCount] = 0, false
 }

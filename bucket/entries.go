@@ -19,10 +19,14 @@ func (s *Store) open(a *account, sh *shard, term *term, d Digest, m moment) {
 		return
 	}
 	if limit, ok := s.limits.number(term); ok {
+		e := a.entry
+		if e == nil {
+			e = a.share
+		}
 		a.limit, a.kept = limit, term.window.per
-		a.state, a.log = sh.table.restate(a.entry, limit, term, known, a.state, a.log, m.now)
-		sh.table.touch(a.entry)
-		sh.refunds.forget(d, m.now)
+		a.state, a.log = sh.table.restate(e, limit, term, known, a.state, a.log, m.now)
+		sh.table.touch(e)
+		sh.table.aside.refunds.forget(d, m.now)
 	}
 }
 
@@ -30,15 +34,20 @@ func (s *Store) open(a *account, sh *shard, term *term, d Digest, m moment) {
 // under other numbers, those of known, and can be expressed in the term's with
 // nothing lost.
 func (s *Store) look(a *account, t *table, term *term, d Digest, m moment) (known *term, anew bool) {
-	e := t.find(d.Hi, term.lo(d))
-	if e == nil {
-		return nil, false
+	if a.entry = t.find(d.Hi, term.lo(d)); a.entry != nil {
+		return s.lookAt(a, t, a.entry, term, m)
 	}
-	a.entry = e
+	if a.share = t.sharedEntry(term, d); a.share != nil {
+		return s.lookAt(a, t, a.share, term, m)
+	}
+	return nil, false
+}
+
+func (s *Store) lookAt(a *account, t *table, e *entry, term *term, m moment) (known *term, anew bool) {
 	known = &s.limits.at(e.number()).term
 	a.state, a.log = t.known(e, known, m.now)
 	a.kept = known.window.per
-	if known.numbers == term.numbers {
+	if known.same(&term.numbers) {
 		a.limit = e.number()
 		return known, false
 	}
@@ -66,25 +75,44 @@ func (s *Store) numbered(accounts []account, terms []term) bool {
 	return true
 }
 
-// close records what becomes of every term after a hit that they all agreed to.
-// It records nothing, and returns false, if there is no room for new numbers.
-func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now int64) bool {
+// close records what becomes of every term after a hit that they all agreed to: of
+// those of which nothing is kept yet in an entry of their own if there is room, or else
+// in the overflow's. It records nothing, and returns false, if there is no room for
+// new numbers, nor for overflow entries.
+func (s *Store) close(accounts []account, t *table, terms []term, d Digest, now int64, room bool) bool {
 	if !s.numbered(accounts, terms) {
 		return false
 	}
+	if !room && !t.fitsShared(accounts) {
+		return false
+	}
 	for i := range terms { // before any insert: it moves entries
-		if e := accounts[i].entry; e != nil {
-			t.charge(e, &terms[i], &accounts[i], now)
-			t.touch(e)
+		a := &accounts[i]
+		switch {
+		case a.entry != nil:
+			t.charge(a.entry, &terms[i], a, now)
+			t.touch(a.entry)
+		case a.share != nil && !room:
+			terms[i].prolong(&a.next, now)
+			t.charge(a.share, &terms[i], a, now)
+			t.touch(a.share)
+			s.follow(t, a.share, &terms[i], d, now)
 		}
 	}
 	for i := range terms {
-		if accounts[i].entry == nil {
-			e := entry{hi: d.Hi, lo: terms[i].lo(d)}
-			t.charge(&e, &terms[i], &accounts[i], now)
-			t.touch(&e)
-			t.insert(e, now)
+		a := &accounts[i]
+		if a.entry != nil || a.share != nil && !room {
+			continue
 		}
+		id := d
+		if !room {
+			id = d.overflow()
+			terms[i].prolong(&a.next, now)
+		}
+		e := entry{hi: id.Hi, lo: terms[i].lo(id)}
+		t.charge(&e, &terms[i], a, now)
+		t.touch(&e)
+		t.insert(e, now)
 	}
 	return true
 }

@@ -123,15 +123,31 @@ func (l *lease) hear(i int, a *Ask) (kept, back int64) {
 // which is at the floor, if the leases end one after the other and nothing else
 // happens.
 func (l *lease) until(t *term, s State, n uint64, m moment) int64 {
-	l.sort()
 	at, out := m, l.out
-	for i := 0; i < len(l.holders) && int64(n) > t.numbers.burst-out; i++ {
-		h := &l.holders[i]
-		passed := h.expires - at.now
-		at = moment{h.expires, satAdd(at.wall, passed)}
+	for int64(n) > t.numbers.burst-out {
+		next, ending := l.nextEnd(at.now)
+		if ending == 0 {
+			break
+		}
+		at = moment{next, satAdd(at.wall, next-at.now)}
 		s = t.floor(s, out, at)
-		out -= h.left
+		out -= ending
 	}
 	_, wait := t.take(t.floor(s, out, at), n, at)
 	return satAdd(at.now-m.now, wait)
+}
+
+// nextEnd is when tokens come to an end next, after now, and how many.
+func (l *lease) nextEnd(now int64) (next, ending int64) {
+	next = math.MaxInt64
+	for i := range l.holders {
+		switch h := &l.holders[i]; {
+		case h.left == 0 || h.expires <= now || h.expires > next:
+		case h.expires == next:
+			ending += h.left
+		default:
+			next, ending = h.expires, h.left
+		}
+	}
+	return next, ending
 }

@@ -110,9 +110,8 @@ func (r *replica) hit() {
 }
 
 func (r *replica) statement() bucket.Ask {
-	term := int64(r.rule.LeaseTerm())
 	r.traffic.seq++
-	a := bucket.Ask{Seq: r.traffic.seq, Want: max(r.times(r.lead()+term/4+r.rtt())+1-r.tokens, 0)}
+	a := bucket.Ask{Seq: r.traffic.seq, Want: max(r.times(r.lead()+int64(bucket.LeasePace)+r.rtt())+1-r.tokens, 0)}
 	r.low = r.times(r.lead())
 	if r.now >= r.expires {
 		a.Back, r.tokens = r.tokens, 0
@@ -267,6 +266,7 @@ func TestSharesOfAHotKey(t *testing.T) {
 		{"twice as much", "10000/second", even(3, 20000), 9000, 5 * time.Second, 0.985, 0.9, 1.1},
 		{"ten times as much", "1000/second", even(3, 10000), 900, 10 * time.Second, 0.985, 0.9, 1.1},
 		{"ten times as much, of ten", "10000/second", even(10, 100000), 9000, 3 * time.Second, 0.98, 0.9, 1.1},
+		{"ten times as much, of a small burst", "1000/second burst 400", even(3, 10000), 300, 10 * time.Second, 0.98, 0.9, 1.1},
 		{"one has nearly all", "10000/second", []float64{1000, 18000, 1000}, 9000, 5 * time.Second, 0.98, 0.9, 1.1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -236,3 +236,17 @@ func TestWhatRanOutIsNotKeptForLater(t *testing.T) {
 		t.Errorf("%d passed at once where what ran out was kept; that is no longer 250 too much", n)
 	}
 }
+
+// A statement is about whoever made it, whatever its hit has to wait for.
+func TestStatementsWithHitsThatHaveToWait(t *testing.T) {
+	l := newLender(t, "1000/second")
+	l.ask(2, 0, 0, 50, 0)
+	l.ask(3, 0, 0, 50, msec)
+	l.ask(2, 50, 0, 0, 2*msec) // so 3 ends before it
+	l.seq++
+	if a := l.send(bucket.Ask{Tokens: 1000, Peer: 2, Seq: l.seq, Have: 50, Want: 10}, 3*msec); a.Allowed || a.Keep != 50 || a.Grant != 10 {
+		t.Errorf("%+v", a)
+	}
+	l.ask(2, 0, 60, 0, 3*msec)
+	l.want("2 has given all back", 950, 50, 3*msec)
+}

@@ -186,9 +186,21 @@ func (w *world) hear(i int) {
 	}
 }
 
-// count adds up what the owner has lent.
+// count adds up what the owner has lent, and looks whether he knows of all that can be
+// spent; but not of what another owner has lent.
 func (w *world) count() {
-	if l := w.lease(); l != nil {
+	l := w.lease()
+	for _, p := range w.peers {
+		if w.broken != sound || w.moved > 0 || p.tokens == 0 || p.expires <= w.now {
+			continue
+		}
+		if l == nil {
+			w.fault = "tokens can be spent, and none are known to be lent"
+		} else if i := l.find(p.id, 1); i < 0 || l.holders[i].left < p.tokens {
+			w.fault = "more tokens can be spent than are known to be lent"
+		}
+	}
+	if l != nil {
 		sum := int64(0)
 		for _, h := range l.holders {
 			if sum += h.left; h.left < 0 {

@@ -36,7 +36,7 @@ func (s *Store) AskHeld(held *atomic.Int64, rule *Rule, d Digest, a Ask, now int
 		return answer, true
 	}
 	m := moment{now, satAdd(s.epoch, now)}
-	l, i := s.holder(sh, d, &a, since, m)
+	l, i := s.holder(sh, &h, &a, since, m)
 	if i >= 0 && a.Seq > l.holders[i].seq {
 		s.lend(&answer, sh, l, i, rule, &h, &a, lasts, m)
 	} else {
@@ -72,8 +72,8 @@ func (s *Store) Heat(held *atomic.Int64, rule *Rule, d Digest, peer uint64, hits
 // those who hold it, -1 if it has none. Whoever wants something gets one, at first
 // with nothing in it: by then it begins to have a right to a share of what comes
 // back.
-func (s *Store) holder(sh *shard, d Digest, a *Ask, since int64, m moment) (*lease, int) {
-	l := s.lease(sh, d, m)
+func (s *Store) holder(sh *shard, h *hit, a *Ask, since int64, m moment) (*lease, int) {
+	l := s.lease(sh, h.digest, m)
 	if l != nil {
 		if i := l.find(a.Peer, since); i >= 0 {
 			return l, i
@@ -83,7 +83,10 @@ func (s *Store) holder(sh *shard, d Digest, a *Ask, since int64, m moment) (*lea
 		return l, -1
 	}
 	if l == nil {
-		if l = s.begin(d, m.now); l == nil {
+		if !s.room(&sh.table, h.terms, h.digest, m.now) {
+			return nil, -1 // what it shares isn't lent
+		}
+		if l = s.begin(h.digest, m.now); l == nil {
 			return nil, -1
 		}
 	}
@@ -125,6 +128,7 @@ func (s *Store) lend(answer *Answer, sh *shard, l *lease, i int, rule *Rule, h *
 	l.terms = rule.terms[:rule.plain]
 	var space [MaxLimits]account
 	accounts := space[:len(h.terms)]
+	s.catchUp(&sh.table, h.terms, h.digest, m.now)
 	for j := range h.terms {
 		s.open(&accounts[j], sh, &h.terms[j], h.digest, m)
 	}
@@ -148,12 +152,12 @@ func (s *Store) lend(answer *Answer, sh *shard, l *lease, i int, rule *Rule, h *
 		}
 	}
 	if back > 0 {
-		sh.refunds.returned(h.digest, m.now)
+		sh.table.aside.refunds.returned(h.digest, m.now)
 	}
 	answer.Seq, answer.Keep = a.Seq, kept
 	l.grant(answer, i, h, a, accounts, lasts, m)
 	if changed || answer.Grant > 0 {
-		s.close(accounts, &sh.table, h.terms, h.digest, m.now)
+		s.close(accounts, &sh.table, h.terms, h.digest, m.now, true)
 	}
 }
 

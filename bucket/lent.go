@@ -96,7 +96,8 @@ func (s *Store) raise(sh *shard, l *lease, m moment, now int64) bool {
 		if !ok {
 			return false
 		}
-		e = &entry{hi: l.digest.Hi, lo: t.lo(l.digest), at: state.at, val: state.val, seq: state.seq, limit: limit}
+		e = &entry{hi: l.digest.Hi, lo: t.lo(l.digest)}
+		sh.table.write(e, state, limit)
 		sh.table.touch(e)
 		sh.table.insert(*e, now)
 	}

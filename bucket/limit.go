@@ -41,6 +41,17 @@
 // A full bucket is no bucket: it says nothing that an absent one doesn't. So
 // only full buckets are ever dropped, and dropping them loses nothing.
 //
+// That bounds the memory as well (StoreConfig.MaxBytes). Where there is no room and
+// nothing full to drop, a key that is new has no entry of its own but shares one, an
+// overflow entry, with all new keys of its partition and limit. Of whatever a key
+// without an entry has taken the overflow entry knows, for it was charged with that
+// and more. So a key that gets an entry, when there is room again, starts as the
+// overflow's copy; a state that comes from elsewhere and finds no room is merged into
+// the overflow's; and as that is an ordinary entry it moves and merges with its
+// partition, wherever keys had entries and wherever they shared. Keys that share can be
+// refused too early; nobody is admitted too much, and keys that have an entry notice
+// nothing. The file overflow.go has the whole argument.
+//
 // Tokens of a key that others hit often can be lent to them: see [Ask]. They are
 // debited when they are lent, and while they are out the key holds so many less; so
 // whatever becomes of them, no interval sees more than the limit.

@@ -58,7 +58,8 @@ func (t *table) room(e *entry, l log, n int) log {
 func (t *table) writeLog(e *entry, l log, term *term, limit uint32) {
 	e.at = term.window.logState(&l).at
 	e.val = uint64(l.head&(len(l.ring)-1))<<32 | uint64(l.n)
-	e.limit = limit | e.limit&changedBit | logBit
+	t.number(e, limit)
+	e.limit |= logBit
 }
 
 // charge writes what has become of an account into its entry.

@@ -37,6 +37,10 @@ func (s *Store) Merge(partition int, copied []byte, now int64) error {
 			l = t.decodeLog(ring, b[:n*copyTime], now)
 			state, b = t.window.logState(&l), b[n*copyTime:]
 		}
+		if isShared(id.Hi) {
+			sh.table.receiveShared(id, t, now)
+			s.foreign.Store(true)
+		}
 		s.mergeEntry(&sh.table, id, t, state, l, now)
 	}
 	return nil
@@ -48,16 +52,29 @@ func (s *Store) mergeEntry(t *table, id Digest, term *term, state State, l log, 
 		return
 	}
 	e := t.find(id.Hi, id.Lo)
-	if e == nil || e.state().full(now) { // it says nothing, whatever its window's number
-		limit, ok := s.limits.number(term)
-		switch {
-		case !ok:
-		case e == nil:
-			e := entry{hi: id.Hi, lo: id.Lo}
-			t.replace(&e, limit, term, state, l)
-			t.touch(&e)
-			t.insert(e, now)
-		default:
+	switch {
+	case e != nil:
+		if isShared(id.Hi) {
+			e.sameWindow(&state)
+		}
+		s.join(t, e, term, state, l, now)
+		return
+	case !isShared(id.Hi) && !s.roomForOne(t, term, id.Hi, now):
+		s.fold(t, id.Hi, term, state, l, now)
+		return
+	}
+	if limit, ok := s.limits.number(term); ok {
+		e := entry{hi: id.Hi, lo: id.Lo}
+		t.replace(&e, limit, term, state, l)
+		t.touch(&e)
+		t.insert(e, now)
+	}
+}
+
+// join brings an entry together with another state of the same limit.
+func (s *Store) join(t *table, e *entry, term *term, state State, l log, now int64) {
+	if e.state().full(now) { // it says nothing, whatever its window's number
+		if limit, ok := s.limits.number(term); ok {
 			t.replace(e, limit, term, state, l)
 			t.touch(e)
 		}

@@ -5,28 +5,42 @@ import (
 	"sync/atomic"
 )
 
-// numbering gives every set of limit numbers in use a small index, which is
-// what an entry of the store keeps in place of the numbers themselves. It is
-// bounded, and forgets the sets that no entry has used for a whole round of the
-// sweep, so requests that bring ever new limits can't fill it for good.
+// numbering gives every limit in use, with its numbers, a small index, which is
+// what an entry of the store keeps in place of them. It is bounded, and forgets those
+// that no entry has used for a whole round of the sweep, so requests that bring ever
+// new limits can't fill it for good.
 type numbering struct {
 	known atomic.Pointer[[]known] // by index; index 0 is never given
 
 	mu    sync.RWMutex // below the shards' mutexes
-	index map[numbers]uint32
+	index map[limitKey]uint32
 	free  []uint32
 	limit int
 	round atomic.Uint32
 }
 
-// known is one numbered set. It doesn't change while an entry refers to it.
+// limitKey is what tells limits apart, of whatever rules.
+type limitKey struct {
+	id uint64
+	numbers
+}
+
+func (t *term) key() limitKey { return limitKey{t.id, t.numbers} }
+
+// known is one numbered limit. It doesn't change while an entry refers to it.
 type known struct {
 	term
-	used *atomic.Uint32 // the last round in which an entry had it
+	use *use
+}
+
+// use is what entries there are of a limit.
+type use struct {
+	round   atomic.Uint32 // the last in which there was one
+	entries atomic.Int64  // how many there are
 }
 
 func newNumbering(limit int) *numbering {
-	n := &numbering{index: make(map[numbers]uint32), limit: limit}
+	n := &numbering{index: make(map[limitKey]uint32), limit: limit}
 	n.known.Store(&[]known{{}})
 	return n
 }
@@ -39,7 +53,7 @@ func (n *numbering) at(i uint32) *known { return &(*n.known.Load())[i] }
 // must be locked until the entry is written.
 func (n *numbering) number(t *term) (i uint32, ok bool) {
 	n.mu.RLock()
-	i, ok = n.index[t.numbers]
+	i, ok = n.index[t.key()]
 	if ok {
 		n.mark(i)
 	}
@@ -53,12 +67,12 @@ func (n *numbering) number(t *term) (i uint32, ok bool) {
 func (n *numbering) add(t *term) (i uint32, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if i, ok = n.index[t.numbers]; ok {
+	if i, ok = n.index[t.key()]; ok {
 		n.mark(i)
 		return i, true
 	}
 	list := *n.known.Load()
-	k := known{*t, new(atomic.Uint32)}
+	k := known{*t, new(use)}
 	switch {
 	case len(n.free) > 0:
 		i = n.free[len(n.free)-1]
@@ -71,16 +85,16 @@ func (n *numbering) add(t *term) (i uint32, ok bool) {
 	default:
 		return 0, false
 	}
-	n.index[t.numbers] = i
+	n.index[t.key()] = i
 	n.mark(i)
 	return i, true
 }
 
 // mark notes that an entry has index i in this round.
 func (n *numbering) mark(i uint32) {
-	used, round := n.at(i).used, n.round.Load()
-	if used.Load() != round {
-		used.Store(round)
+	used, round := n.at(i).use, n.round.Load()
+	if used.round.Load() != round {
+		used.round.Store(round)
 	}
 }
 
@@ -91,9 +105,9 @@ func (n *numbering) endRound() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	round := n.round.Load()
-	for numbers, i := range n.index {
-		if n.at(i).used.Load() != round {
-			delete(n.index, numbers)
+	for key, i := range n.index {
+		if n.at(i).use.round.Load() != round {
+			delete(n.index, key)
 			n.free = append(n.free, i)
 		}
 	}

@@ -54,6 +54,7 @@ func (s *Store) peek(held *atomic.Int64, h *hit) (v Verdict, ok bool) {
 	lease := s.lease(sh, h.digest, m)
 	for i := range h.terms {
 		s.look(&accounts[i], &sh.table, &h.terms[i], h.digest, m)
+		s.lookAhead(&accounts[i], &sh.table, &h.terms[i], h.digest, m)
 	}
 	if lease != nil {
 		lease.lower(&v, h, accounts, m)
@@ -71,8 +72,8 @@ func (n *numbering) fits(terms []term) bool {
 	defer n.mu.RUnlock()
 	room := len(n.free) + n.limit + 1 - len(*n.known.Load())
 	for i := range terms {
-		same := func(t term) bool { return t.numbers == terms[i].numbers }
-		if _, known := n.index[terms[i].numbers]; !known && !slices.ContainsFunc(terms[:i], same) {
+		same := func(t term) bool { return t.key() == terms[i].key() }
+		if _, known := n.index[terms[i].key()]; !known && !slices.ContainsFunc(terms[:i], same) {
 			room--
 		}
 	}

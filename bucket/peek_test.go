@@ -69,10 +69,10 @@ func TestPeekAllocatesNothing(t *testing.T) {
 func TestPeekKnowsWhenTheNumbersAreFull(t *testing.T) {
 	store := bucket.NewStore(bucket.StoreConfig{MaxLimits: 2})
 	store.Take(bucket.MustRule("a", "1/day"), "key", 1, 0)
-	for i, limits := range []string{"2/day; 2/day fixed", "1/day; 2/day", "2/day; 2/day", "2/day; 3/day"} {
-		rule := bucket.MustRule("b"+limits, limits)
-		want := store.Peek(rule, "key", 1, 0)
-		if got := bare(store.Take(rule, "key", 1, 0)); got != want || got.Degraded != (i == 0 || i == 3) {
+	for i, limits := range []string{"2/day; 2/day fixed", "2/day", "1/day", "2/day; 3/day"} {
+		rule := bucket.MustRule("a", limits)
+		want := store.Peek(rule, limits, 1, 0)
+		if got := bare(store.Take(rule, limits, 1, 0)); got != want || got.Degraded != (i == 0 || i == 3) {
 			t.Errorf("%s: peeked %+v, took %+v", limits, want, got)
 		}
 	}

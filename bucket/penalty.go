@@ -45,11 +45,13 @@ func (k kind) check(l Limit) (zone *time.Location, err error) {
 	return zone, err
 }
 
-// identity is what tells the limit's state from those of the rule's others:
-// its name, or else its algorithm and place. It is combined with a keyed digest
-// and need not be secret.
-func (k kind) identity(name string, place int) uint64 {
+// identity is what tells the limit's state from those of the rule's others, and of
+// other rules: the rule's name, and its own or else its algorithm and place. It is
+// combined with a keyed digest and need not be secret.
+func (k kind) identity(rule, name string, place int) uint64 {
 	h := fnv.New64a()
+	h.Write([]byte(rule))
+	h.Write([]byte{0xff}) // in no UTF-8
 	if k.penalty {
 		h.Write([]byte{1}) // no name starts with 0 or 1
 	}
@@ -102,6 +104,8 @@ func (s *Store) Penalize(held *atomic.Int64, rule *Rule, d Digest, refusals, now
 		return false
 	}
 	m := moment{now, satAdd(s.epoch, now)}
+	s.catchUp(&sh.table, rule.terms, d, now)
+	room := s.room(&sh.table, rule.terms, d, now)
 	for i := rule.plain; i < len(rule.terms); i++ {
 		var a [1]account
 		t := &rule.terms[i]
@@ -109,7 +113,7 @@ func (s *Store) Penalize(held *atomic.Int64, rule *Rule, d Digest, refusals, now
 		left, _ := t.left(a[0].state, now)
 		if n := min(refusals, left); n > 0 {
 			a[0].next, _ = t.take(a[0].state, uint64(n), m)
-			s.close(a[:], &sh.table, rule.terms[i:i+1], d, now)
+			s.close(a[:], &sh.table, rule.terms[i:i+1], d, now, room)
 		}
 	}
 	return true

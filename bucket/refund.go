@@ -44,13 +44,13 @@ func (s *Store) refund(held *atomic.Int64, h *hit, r Receipt) (credited, ok bool
 	sh := s.shard(h.digest)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	since := sh.refunds.void
+	since := sh.table.aside.refunds.void
 	if held != nil {
 		if since = max(since, held.Load()); held.Load() == 0 {
 			return false, false
 		}
 	}
-	if r.tokens <= 0 || r.store != s.id || r.rule != h.print || r.at < since || sh.refunds.forgot(h.digest, r.at) {
+	if r.tokens <= 0 || r.store != s.id || r.rule != h.print || r.at < since || sh.table.aside.refunds.forgot(h.digest, r.at) {
 		return false, true
 	}
 	m := moment{h.now, satAdd(s.epoch, h.now)}
@@ -68,7 +68,7 @@ func (s *Store) refund(held *atomic.Int64, h *hit, r Receipt) (credited, ok bool
 		case t.windowed():
 			a.next = t.refundWindow(a.state, &r, i, h)
 		default:
-			a.next = t.refundBucket(a.state, sh.refunds.owed(&t.gcra, h, &r, i), h.now)
+			a.next = t.refundBucket(a.state, sh.table.aside.refunds.owed(&t.gcra, h, &r, i), h.now)
 		}
 		if a.next != a.state {
 			sh.table.discharge(t, &a)
@@ -77,7 +77,7 @@ func (s *Store) refund(held *atomic.Int64, h *hit, r Receipt) (credited, ok bool
 		}
 	}
 	if credited {
-		sh.refunds.add(refunded{h.digest, r, h.now})
+		sh.table.aside.refunds.add(refunded{h.digest, r, h.now})
 	}
 	return credited, true
 }

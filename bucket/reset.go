@@ -42,6 +42,6 @@ func (s *Store) ResetHeld(held *atomic.Int64, rule *Rule, d Digest, now int64) (
 		// stays, so that the next one is newer than any copy's.
 		sh.table.write(e, State{seq: state.seq}, e.number())
 	}
-	sh.refunds.forget(d, now)
+	sh.table.aside.refunds.forget(d, now)
 	return found, true
 }

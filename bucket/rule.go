@@ -224,7 +224,7 @@ func (r *Rule) makeTerms() error {
 			errs = append(errs, fmt.Errorf("limits %d and %d are both named %q", first+1, i+1, l.Name))
 		}
 		names[l.Name] = i
-		r.terms = append(r.terms, newTerm(k.identity(l.Name, places[k]), l.numbers(), zone))
+		r.terms = append(r.terms, newTerm(k.identity(r.name, l.Name, places[k]), l.numbers(), zone))
 		if l.Name == "" {
 			places[k]++
 		}

@@ -5,7 +5,8 @@ import "time"
 // account is one limit's part in a hit that is being decided: what the store
 // had of it, and what becomes of that if every limit agrees.
 type account struct {
-	entry *entry // nil where nothing is kept
+	entry *entry // nil where nothing is kept of the key itself
+	share *entry // then the overflow entry that it starts from, or is charged to
 	state State  // before
 	next  State  // after the charge
 	wait  int64  // 0: it agrees

@@ -40,12 +40,14 @@ type table struct {
 
 	logs    *slab     // nil until there is one
 	changed *[]Digest // the hi and lo of entries with changedBit, some of which may have gone; or nil
+	aside   *aside
 }
 
 // write makes an entry's state that of a limit which keeps no log.
 func (t *table) write(e *entry, s State, limit uint32) {
 	t.dropLog(e)
-	e.at, e.val, e.seq, e.limit = s.at, s.val, s.seq, limit|e.limit&changedBit
+	t.number(e, limit)
+	e.at, e.val, e.seq = s.at, s.val, s.seq
 }
 
 // touch enters a changed entry into the list, once.
@@ -89,6 +91,9 @@ func (t *table) insert(e entry, now int64) {
 	if 8*(int(t.used)+1) > 7*len(t.slots) {
 		t.rebuild(now)
 	}
+	if isShared(e.hi) && t.aside != nil {
+		t.aside.shared++
+	}
 	t.place(e)
 }
 
@@ -104,7 +109,7 @@ func (t *table) place(e entry) {
 // remove empties slot i and moves back the entries that its filling had pushed
 // on (Knuth, TAOCP 3, 6.4, algorithm R).
 func (t *table) remove(i int) {
-	t.dropLog(&t.slots[i])
+	t.forget(&t.slots[i])
 	t.used--
 	for j := t.next(i); t.slots[j].limit != 0; j = t.next(j) {
 		if h := t.home(t.slots[j].lo); between(i, h, j) {
@@ -114,6 +119,15 @@ func (t *table) remove(i int) {
 		i = j
 	}
 	t.slots[i] = entry{}
+}
+
+// forget gives back what an entry that goes has besides its slot.
+func (t *table) forget(e *entry) {
+	t.dropLog(e)
+	t.count(e.number(), -1)
+	if isShared(e.hi) && t.aside != nil {
+		t.aside.shared--
+	}
 }
 
 // between reports whether h lies in (i, j], going round the end of the table.
@@ -134,12 +148,14 @@ func (t *table) rebuild(now int64) {
 		}
 	}
 	old := t.slots
-	t.slots, t.used, t.built = make([]entry, max(minSlots, live+live/2+1)), 0, t.built+1
+	t.slots, t.used, t.built = make([]entry, t.capacity(live)), 0, t.built+1
 	for i := range old {
-		if old[i].live(now) {
+		switch {
+		case old[i].live(now):
 			t.place(old[i])
-		} else {
-			t.dropLog(&old[i])
+		case old[i].limit != 0:
+			t.forget(&old[i])
+			t.drops(1)
 		}
 	}
 }

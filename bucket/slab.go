@@ -7,6 +7,7 @@ import "math/bits"
 // lie up to 16 in a chunk of memory, which is given back when its last block is.
 type slab struct {
 	chunks []chunk
+	bytes  int             // of all chunks
 	unused []uint32        // numbers of chunks without memory
 	open   [sizes][]uint32 // by size, chunks that may have a free block, in use from the end
 }
@@ -72,6 +73,7 @@ func (s *slab) add(size uint8) (number uint32) {
 	block := minBlock << size
 	blocks := min(chunkBlocks, maxBlock/block)
 	s.chunks[number] = chunk{times: make([]int64, blocks*block), free: uint16(1<<blocks - 1), size: size}
+	s.bytes += 8 * blocks * block
 	s.open[size] = append(s.open[size], number)
 	return number
 }
@@ -83,6 +85,7 @@ func (s *slab) release(handle uint32) {
 	full := c.free == 0
 	switch c.free |= 1 << slot; {
 	case bits.OnesCount16(c.free) == c.blocks():
+		s.bytes -= 8 * len(c.times)
 		*c = chunk{}
 		s.unused = append(s.unused, number)
 	case full:

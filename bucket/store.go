@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -29,6 +30,15 @@ type StoreConfig struct {
 	// a time; 0 means 65536. Beyond it, hits that bring yet others are refused,
 	// Degraded, until the sweep has freed some.
 	MaxLimits int
+	// MaxBytes bounds the memory of the tables and logs, in bytes; 0 means no bound.
+	// An entry takes 40 to 60, one for each limit of each key; for a SlidingLog what
+	// its longest log would take is set aside besides. When there is no room, and
+	// nothing full to drop, new keys share overflow entries: they may be refused too
+	// early, and nobody is admitted too much. The entries of one limit are at most 7/8
+	// of all, those of two 7/15 each. What
+	// is shared may take 1.5 MB besides, where the bound is below that. While a table
+	// grows, 1/256 of the memory is there twice.
+	MaxBytes int
 	// ID tells this store's receipts from those of all others: they hold times of
 	// its clock. Make it a random number wherever there is more than one store.
 	ID uint32
@@ -51,14 +61,15 @@ type Store struct {
 	id     uint32
 	limits *numbering
 	sweep  sweep
-	lent   [shardCount]lent // by shard, and under its mutex
+	// foreign says that an overflow entry has come from elsewhere, ever.
+	foreign atomic.Bool
+	lent    [shardCount]lent // by shard, and under its mutex
 }
 
 // shard is one cache line, of which a hit needs nearly all.
 type shard struct {
-	mu      sync.Mutex
-	table   table
-	refunds *refunds
+	mu    sync.Mutex
+	table table
 }
 
 // NewStore makes an empty store.
@@ -68,7 +79,7 @@ func NewStore(c StoreConfig) *Store {
 	}
 	s := &Store{key: c.DigestKey, epoch: c.Epoch, id: c.ID, limits: newNumbering(min(c.MaxLimits, logBit-1))}
 	for i := range s.shards {
-		s.shards[i].refunds = new(refunds)
+		s.shards[i].table.aside = &aside{limits: s.limits, budget: c.MaxBytes / shardCount}
 		if c.Track {
 			s.shards[i].table.changed = new([]Digest)
 		}
@@ -161,7 +172,9 @@ func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
 func (s *Store) decide(v *Verdict, sh *shard, h *hit) (charged bool) {
 	m := moment{h.now, satAdd(s.epoch, h.now)}
 	lease := s.lease(sh, h.digest, m) // it may move entries
-	var few [2]account                // most rules need no more, and clearing more takes its time
+	s.catchUp(&sh.table, h.terms, h.digest, h.now)
+	room := lease != nil || s.room(&sh.table, h.terms, h.digest, h.now)
+	var few [2]account // most rules need no more, and clearing more takes its time
 	accounts := few[:min(len(h.terms), len(few))]
 	if len(h.terms) > len(few) {
 		var space [MaxLimits]account
@@ -170,6 +183,9 @@ func (s *Store) decide(v *Verdict, sh *shard, h *hit) (charged bool) {
 	for i := range h.terms {
 		s.open(&accounts[i], sh, &h.terms[i], h.digest, m)
 	}
+	if !room && slices.ContainsFunc(accounts, func(a account) bool { return a.entry == nil }) {
+		sh.table.aside.overflowed++
+	}
 	if lease != nil {
 		lease.lower(v, h, accounts, m)
 	}
@@ -177,7 +193,7 @@ func (s *Store) decide(v *Verdict, sh *shard, h *hit) (charged bool) {
 	if h.n == 0 || from == to {
 		return false
 	}
-	closed := s.close(accounts[from:to], &sh.table, h.terms[from:to], h.digest, h.now)
+	closed := s.close(accounts[from:to], &sh.table, h.terms[from:to], h.digest, h.now, room)
 	switch {
 	case !v.Allowed: // and what a penalty has no room for it doesn't count
 	case closed:

@@ -1,6 +1,7 @@
 package bucket_test
 
 import (
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -75,4 +76,51 @@ func BenchmarkRefund(b *testing.B) {
 	for b.Loop() {
 		store.Refund(rule, "key", store.Take(rule, "key", 1, 0).Receipt, 0)
 	}
+}
+
+// BenchmarkTakeInAFlood measures decisions on 10 000 live keys: alone, in a store that
+// strangers have filled, and on strangers then.
+func BenchmarkTakeInAFlood(b *testing.B) {
+	const live, budget = 10_000, 64 << 20
+	rule := bucket.MustRule("api", "100/hour")
+	for _, state := range []string{"quiet", "flooded", "strangers"} {
+		b.Run(state, func(b *testing.B) {
+			store, names := bucket.NewStore(bucket.StoreConfig{MaxBytes: budget}), make([]string, 2_000_000)
+			for i := range names {
+				names[i] = "user-" + strconv.Itoa(i)
+				if i < live || state != "quiet" {
+					store.Take(rule, names[i], 1, 0)
+				}
+			}
+			first, last := 0, live
+			if state == "strangers" {
+				first, last = len(names)-live, len(names)
+			}
+			i := first
+			b.ReportAllocs()
+			for b.Loop() {
+				store.Take(rule, names[i], 1, 1)
+				if i++; i == last {
+					i = first
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkMemory reports what a million keys take, and how long the garbage
+// collector needs for them, per forced collection.
+func BenchmarkMemory(b *testing.B) {
+	const keys = 1_000_000
+	rule, store := bucket.MustRule("api", "100/hour"), bucket.NewStore(bucket.StoreConfig{})
+	for i := range keys {
+		store.Take(rule, "user-"+strconv.Itoa(i), 1, 0)
+	}
+	runtime.GC()
+	b.ResetTimer()
+	for b.Loop() {
+		runtime.GC()
+	}
+	b.ReportMetric(float64(store.Stats().Bytes)/keys, "bytes/key")
+	runtime.KeepAlive(store)
 }

@@ -58,6 +58,7 @@ func (s *Store) sweepSlice(now int64) (looked, gone int, done bool) {
 			i++
 		case e.state().full(now):
 			t.remove(i) // and look again: another entry may have moved here
+			t.drops(1)
 			gone++
 		default:
 			s.limits.mark(e.number())
@@ -65,8 +66,11 @@ func (s *Store) sweepSlice(now int64) (looked, gone int, done bool) {
 		}
 	}
 	s.sweep.slot = i
-	if done = i >= len(t.slots); done && t.sparse() {
-		t.rebuild(now)
+	if done = i >= len(t.slots); done {
+		t.forgetShared()
+		if t.sparse() {
+			t.rebuild(now)
+		}
 	}
 	return looked, gone, done
 }

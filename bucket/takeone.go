@@ -17,7 +17,7 @@ func (s *Store) takeOne(v *Verdict, held *atomic.Int64, rule *Rule, digest Diges
 		return false
 	}
 	e := sh.table.find(digest.Hi, t.lo(digest))
-	if e == nil || s.lent[shardOf(digest)].leases != nil || uint64(n) > t.gcra.burst || !s.limits.at(e.number()).same(&t.numbers) {
+	if e == nil || uint64(n) > t.gcra.burst || s.unusual(sh, digest) || !s.limits.at(e.number()).same(&t.numbers) {
 		s.takeAll(v, sh, &hit{rule.terms, rule.plain, rule.print, digest, n, now})
 		return true
 	}
@@ -40,4 +40,9 @@ func (s *Store) takeOne(v *Verdict, held *atomic.Int64, rule *Rule, digest Diges
 	}
 	sh.mu.Unlock()
 	return true
+}
+
+// unusual reports whether more than its entry may have to be known of a key.
+func (s *Store) unusual(sh *shard, d Digest) bool {
+	return s.lent[shardOf(d)].leases != nil || s.foreign.Load() && sh.table.aside.received[partitionIn(d.Hi)] != 0
 }

@@ -23,6 +23,7 @@ const (
 var (
 	errNotMe   = errors.New("cluster: meant for another boot, or from one that has departed")
 	errNoSuch  = errors.New("cluster: unknown kind of call")
+	errPanic   = errors.New("cluster: a mistake in this replica")
 	errRequest = errors.New("cluster: malformed request")
 )
 
@@ -46,8 +47,14 @@ func (a answering) Sight() transport.Sight {
 	return transport.Sight{View: v.hash, Table: v.table.Hash()}
 }
 
+// Admit lets members ask alone.
+func (a answering) Admit(ctx context.Context, from uint64, certificate []byte) error {
+	return a.node.gossip.door.admit(ctx, handoff.Boot(from), certificate)
+}
+
 func (a answering) Decide(h *transport.Hit, now int64, answer *transport.Answer) {
 	n := a.node
+	defer n.rescueAnswer(answer)
 	if former := n.doubtful(h, now); former != 0 {
 		answer.NotHeld, answer.Hint = true, uint64(former)
 		return
@@ -81,7 +88,14 @@ func (n *Node) decideFor(h *transport.Hit, now int64, a *transport.Answer) bool 
 }
 
 // Call answers what peers ask besides hits.
-func (a answering) Call(ctx context.Context, from uint64, kind uint8, payload []byte) ([]byte, error) {
+func (a answering) Call(ctx context.Context, from uint64, kind uint8, payload []byte) (answer []byte, err error) {
+	if !a.node.survives("answering a call", func() { answer, err = a.call(ctx, from, kind, payload) }) {
+		return nil, errPanic
+	}
+	return answer, err
+}
+
+func (a answering) call(ctx context.Context, from uint64, kind uint8, payload []byte) ([]byte, error) {
 	boot := handoff.Boot(from)
 	switch kind {
 	case callMoves:

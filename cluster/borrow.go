@@ -73,8 +73,7 @@ func (t *hotKeys) hearLease(h *transport.Hit, a *transport.Answer, now int64) {
 	if h.Statement.Seq != 0 && k.under(h.Rule) {
 		k.mu.Lock()
 		if l := k.lease.Load(); l != nil {
-			l.hear(a, now)
-			l.ended = l.ended || !a.Hot && l.seq.Load() == h.Statement.Seq
+			l.hear(h.Statement.Seq, a, now)
 		}
 		k.mu.Unlock()
 	}
@@ -85,7 +84,7 @@ func (t *hotKeys) hearLease(h *transport.Hit, a *transport.Answer, now int64) {
 
 // warm makes a lease of a hit's key, with nothing in it, unless there is one.
 func (t *hotKeys) warm(h *transport.Hit, now int64) {
-	if k := t.find(h.Digest); k.under(h.Rule) && k.lease.Load() != nil || h.Peek || h.Rule.LeaseTerm() == 0 || t.refunded.has(h.Rule.Name()) {
+	if k := t.find(h.Digest); k.under(h.Rule) && k.lease.Load() != nil || h.Peek || h.Rule.LeaseTerm() == 0 || t.refunded.has(h.Rule.Name(), now) {
 		return
 	}
 	k := t.of(h.Digest, h.Rule)
@@ -184,9 +183,9 @@ func (n *Node) giveBack() {
 	returns := n.hot.close()
 	done := make(chan struct{}, len(returns))
 	for _, h := range returns {
-		n.wg.Go(func() {
+		n.once("giving back leases", func() {
+			defer func() { done <- struct{}{} }()
 			n.say(&h)
-			done <- struct{}{}
 		})
 	}
 	for range returns {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -89,6 +90,16 @@ type Config struct {
 	// admit no more than 4/3 of the rate. By default each side gives the whole limit.
 	ScaleMinority bool
 
+	// MaxMemory bounds the memory of the buckets, in bytes, from 1 MiB up (what is shared, see
+	// below, may take 1.5 MB in any case): of keys that
+	// are decided here and of the copies that are kept for others, with an eighth for
+	// the policy LocalShare. A limit of a key takes 40 to 60 bytes while it isn't full,
+	// here and at its standby; for a SlidingLog 8 more for each token. When there is no
+	// room, new keys share buckets, so they may be refused too early; keys that are
+	// there notice nothing, and nobody is admitted too much. One limit's keys leave
+	// room for others'. 0 means 256 MiB: about four million limits of keys.
+	MaxMemory int64
+
 	// DeniedKeys is how many of the most refused keys this replica remembers, with
 	// their text, for Node.Denied: at most 1000. 0 means none, as keys may be personal
 	// data: addresses, e-mails, API keys. They are kept in memory alone, on the replica
@@ -105,8 +116,8 @@ type Config struct {
 // String returns what may be logged: no secret is in it, nor in what the fmt verbs
 // and log/slog make of a Config by itself.
 func (c Config) String() string {
-	return fmt.Sprintf("{Name:%q Cluster:%q Bind:%q PeerBind:%q Advertise:%q Seeds:%q Secret:%s AcceptSecrets:%d DigestKey:%s TLS:%t Insecure:%v HitTimeout:%v ScaleMinority:%v DeniedKeys:%d}",
-		c.Name, c.Cluster, c.Bind, c.PeerBind, c.Advertise, c.Seeds, redacted(c.Secret), len(c.AcceptSecrets), redacted(c.DigestKey), c.TLS != nil, c.Insecure, c.HitTimeout, c.ScaleMinority, c.DeniedKeys)
+	return fmt.Sprintf("{Name:%q Cluster:%q Bind:%q PeerBind:%q Advertise:%q Seeds:%q Secret:%s AcceptSecrets:%d DigestKey:%s TLS:%t Insecure:%v HitTimeout:%v ScaleMinority:%v MaxMemory:%d DeniedKeys:%d}",
+		c.Name, c.Cluster, c.Bind, c.PeerBind, c.Advertise, c.Seeds, redacted(c.Secret), len(c.AcceptSecrets), redacted(c.DigestKey), c.TLS != nil, c.Insecure, c.HitTimeout, c.ScaleMinority, c.MaxMemory, c.DeniedKeys)
 }
 
 // GoString is String, for %#v.
@@ -124,6 +135,8 @@ func redacted(secret []byte) string {
 
 const (
 	defaultCluster    = "shoal"
+	defaultMaxMemory  = 256 << 20
+	minMaxMemory      = 1 << 20
 	defaultHitTimeout = 50 * time.Millisecond
 	minHitTimeout     = 5 * time.Millisecond
 	maxHitTimeout     = 10 * time.Second
@@ -136,6 +149,9 @@ const (
 func (c Config) withDefaults() Config {
 	if c.Cluster == "" {
 		c.Cluster = defaultCluster
+	}
+	if c.MaxMemory == 0 {
+		c.MaxMemory = defaultMaxMemory
 	}
 	if c.HitTimeout == 0 {
 		c.HitTimeout = defaultHitTimeout
@@ -192,6 +208,9 @@ func (c Config) validate() error {
 		for _, err := range checkTLS(c.TLS) {
 			fault("TLS", "%v", err)
 		}
+	}
+	if c.MaxMemory < minMaxMemory || c.MaxMemory > math.MaxInt {
+		fault("MaxMemory", "is %d bytes; give at least %d (1 MiB), or 0 for %d", c.MaxMemory, minMaxMemory, defaultMaxMemory)
 	}
 	if c.HitTimeout < minHitTimeout || c.HitTimeout > maxHitTimeout {
 		fault("HitTimeout", "%v is not between %v and %v", c.HitTimeout, minHitTimeout, maxHitTimeout)

@@ -30,6 +30,8 @@ func TestConfigFaults(t *testing.T) {
 		{Config{Cluster: "a\nb"}, []string{"Cluster", "printable ASCII"}},
 		{Config{DigestKey: []byte("fifteen bytes..")}, []string{"DigestKey", "has 15 bytes; give at least 16 random ones, or nil"}},
 		{Config{DigestKey: []byte{}}, []string{"DigestKey", "or nil"}},
+		{Config{MaxMemory: 1<<20 - 1}, []string{"MaxMemory", "1048576"}},
+		{Config{MaxMemory: -1}, []string{"MaxMemory", "0 for 268435456"}},
 		{Config{HitTimeout: 5*time.Millisecond - 1}, []string{"HitTimeout", "between 5ms and 10s"}},
 		{Config{HitTimeout: 10*time.Second + 1}, []string{"HitTimeout", "between 5ms and 10s"}},
 		{Config{HitTimeout: -time.Second}, []string{"HitTimeout", "between 5ms and 10s"}},
@@ -67,6 +69,10 @@ func TestConfigFaults(t *testing.T) {
 		{Config{Bind: "127.0.0.1:7946", Seeds: []string{"http://a:7946"}}, []string{"Seeds[0]", "\"http://a:7946\" is not host:port"}},
 		{Config{Bind: "127.0.0.1:7946", Seeds: []string{""}}, []string{"Seeds[0]", "is not host:port"}},
 		{Config{Bind: "127.0.0.1:0", Seeds: []string{"a:1", "a"}}, []string{"Seeds[1]", "a host alone where Bind has a port"}},
+
+		{Config{AcceptSecrets: [][]byte{make([]byte, 16)}}, []string{"AcceptSecrets", "no Secret that it could follow"}},
+		{Config{Secret: make([]byte, 16), AcceptSecrets: [][]byte{make([]byte, 16)}}, []string{"DigestKey", "set it to what Secret was before the change"}},
+		{Config{Secret: make([]byte, 16), DigestKey: make([]byte, 16), AcceptSecrets: [][]byte{make([]byte, 16), nil}}, []string{"AcceptSecrets[1]", "has 0 bytes; give at least 16"}},
 
 		{Config{ // everything at once
 			Name: " ", Cluster: "ü", DigestKey: make([]byte, 3), HitTimeout: 1, Bind: "x", PeerBind: "y", Advertise: "z", Seeds: []string{"a/b:1"},

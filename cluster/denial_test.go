@@ -86,6 +86,38 @@ func TestADenialIsSeenWhole(t *testing.T) {
 	t.Log(seen, "seen")
 }
 
+// What was decided without the holder, for nothing, or before a reset is no reason to
+// refuse; a refusal is, until the holder lets as much pass.
+func TestWhatIsHeard(t *testing.T) {
+	table, h := newHotKeys(), transport.Hit{Digest: bucket.Digest{Hi: 1}, Rule: bucket.MustRule("api", "1/hour"), Tokens: 2}
+	const now = millisecond
+	refused := transport.Answer{Verdict: bucket.Verdict{RetryAfter: time.Hour}}
+	hear := func(a transport.Answer, asked int64, change func(*transport.Hit)) bool {
+		h := h
+		change(&h)
+		table.hear(&h, &a, asked, now)
+		_, decided := table.decide(&transport.Hit{Digest: h.Digest, Rule: h.Rule, Tokens: 2}, now, new(bucket.Verdict))
+		return decided
+	}
+	same := func(*transport.Hit) {}
+	degraded := refused
+	degraded.Verdict.Degraded = true
+	if hear(degraded, now, same) {
+		t.Error("by a copy")
+	}
+	if hear(refused, now, func(h *transport.Hit) { h.Peek = true }) || hear(refused, now, func(h *transport.Hit) { h.Tokens = 0 }) {
+		t.Error("looking")
+	}
+	table.forget(h.Digest, 7)
+	if hear(refused, 7, same) || !hear(refused, 8, same) {
+		t.Error("before a reset")
+	}
+	passed := transport.Answer{Verdict: bucket.Verdict{Allowed: true}}
+	if !hear(passed, now, func(h *transport.Hit) { h.Tokens = 1 }) || hear(passed, now, func(h *transport.Hit) { h.Peek = true }) {
+		t.Error("after some have passed")
+	}
+}
+
 // A key has one place, and none that another needs more.
 func TestHotKeysHaveOnePlaceEach(t *testing.T) {
 	table, rule := newHotKeys(), bucket.MustRule("api", "1/second")
@@ -137,37 +169,17 @@ func TestLongerForMore(t *testing.T) {
 	}
 }
 
-func TestNamesAreBounded(t *testing.T) {
+func TestNamesAreForgotten(t *testing.T) {
 	var s names
-	if s.has("a") || !s.add("a") || s.add("a") || !s.has("a") {
+	if s.has("a", 1) || !s.add("a", 1) || s.add("a", 2) || !s.has("a", nameTime) || s.has("a", nameTime+1) {
 		t.Error("a name")
 	}
+	if s.add("a", nameTime) || !s.has("a", 2*nameTime-1) || !s.add("a", 3*nameTime) {
+		t.Error("a name that is added again")
+	}
 	for i := range 3 * mostNames {
-		if s.add(fmt.Sprint(i)); len(*s.sets.Load()) > mostNames {
+		if s.add(fmt.Sprint(i), 5); len(*s.sets.Load()) > mostNames {
 			t.Fatal("too many names")
 		}
 	}
-}
-
-// BenchmarkDenied is a refusal by what the holder said before, with the clock and
-// without the digest.
-func BenchmarkDenied(b *testing.B) {
-	n := &Node{hot: newHotKeys(), started: time.Now()}
-	h := transport.Hit{Digest: bucket.Digest{Hi: 1, Lo: 2}, Rule: bucket.MustRule("api", "1/hour"), Tokens: 1}
-	now := n.now()
-	n.hot.hear(&h, &transport.Answer{Verdict: bucket.Verdict{RetryAfter: bucket.Never}}, now, now)
-	k := n.hot.find(h.Digest)
-	k.denial.until.Store(1 << 62)
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		h := h
-		for pb.Next() {
-			var v bucket.Verdict
-			by, ok := n.hot.decide(&h, n.now(), &v)
-			if !ok {
-				b.Fatal("not refused")
-			}
-			n.count(h.Rule, &v, by)
-		}
-	})
 }

@@ -48,7 +48,7 @@ func (n *Node) exchange(ctx context.Context) {
 			n.scale.Store(int32(minority.scale(n.view.Load(), now)))
 		}
 		for boot, moves := range n.parts.step(now, n.store.Len(), n.reachable) {
-			n.wg.Go(func() {
+			n.once("moving partitions", func() {
 				if n.callMoves(ctx, boot, moves) {
 					n.kick()
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/shoal-dev/shoal/transport"
@@ -125,7 +126,7 @@ func (n *Node) way(m *member, last *view) *transport.Peer {
 	return transport.Dial(transport.PeerConfig{
 		Address: m.address,
 		TLS:     secure,
-		Dial:    n.config.Network.Dial,
+		Dial:    n.dial,
 		Now:     n.now,
 		Hello:   n.hello,
 		Log:     n.config.Log,
@@ -133,6 +134,14 @@ func (n *Node) way(m *member, last *view) *transport.Peer {
 		Meter:   &n.meter,
 		Silence: min(max(minSilence, n.config.HitTimeout), maxSilence),
 	})
+}
+
+// dial connects to a peer.
+func (n *Node) dial(ctx context.Context, address string) (conn net.Conn, err error) {
+	if !n.survives("Config.Network.Dial", func() { conn, err = n.config.Network.Dial(ctx, address) }) {
+		return nil, errPanic
+	}
+	return conn, err
 }
 
 // inherit keeps those who were members of the last view and may be still.
@@ -159,7 +168,7 @@ func (n *Node) retire(ctx context.Context, last, next *view) {
 		if still := next.boot(m.boot); m.peer == nil || still != nil && still.peer == m.peer {
 			continue
 		}
-		n.wg.Go(func() {
+		n.once("retiring a peer", func() {
 			until := n.now() + int64(mistakenTime)
 			sleep(ctx, max(retireTime, n.config.HitTimeout))
 			for m.peer.Alive() && n.now() < until && ctx.Err() == nil {

@@ -62,7 +62,10 @@ func (n *Node) forward(v *bucket.Verdict, h *transport.Hit, now, expire int64) P
 	if !ok && !sent.lost {
 		*v, ok = n.askOthers(h, sent, expire)
 	}
-	ended, by := n.now(), PathForwarded
+	ended, by := sent.answered, PathForwarded
+	if ended == 0 {
+		ended = n.now()
+	}
 	if !ok {
 		n.counters.byPolicy.Add(1)
 		*v, by = n.degrade(h, sent.moving, ended, len(n.view.Load().members)), PathPolicy
@@ -80,6 +83,8 @@ type sentHit struct {
 	number uint64
 	moving bool
 	lost   bool
+	// answered is when its answer came, if it wasn't in vain.
+	answered int64
 }
 
 // holder is the member that a hit should go to, as far as is known here: the last
@@ -121,7 +126,7 @@ func (n *Node) askHolder(v *bucket.Verdict, h *transport.Hit, now, until int64) 
 			n.found(s.partition, s.target)
 			n.hot.hear(h, &answer, now, n.now())
 			*v = answer.Verdict
-			return sentHit{}, true
+			return sentHit{answered: answer.At}, true
 		}
 		var came outcome
 		*v, came = n.relayToNewcomer(s.target, handoff.Boot(answer.Hint), h, until)

@@ -22,6 +22,7 @@ type gossip struct {
 	address string        // where others reach this node's gossip
 	kick    chan struct{} // of capacity 1: somebody came, went or changed
 	joined  atomic.Bool   // somebody else has been met
+	door    door          // who may ask this node
 
 	mu     sync.Mutex
 	meta   meta
@@ -36,11 +37,12 @@ type living struct {
 
 // openGossip starts gossiping, alone so far. It settles what only the sockets
 // could tell: the address, and the node's name where it is made of that.
-func openGossip(c *Config, id trust, peers net.Addr) (*gossip, error) {
-	transport, err := c.Network.Gossip(c.Bind)
+func openGossip(c *Config, id trust, peers net.Addr, now func() int64) (*gossip, error) {
+	opened, err := c.Network.Gossip(c.Bind)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: Config.Bind: %w", err)
 	}
+	transport := newGate(opened)
 	ip, port := "", 0
 	if c.Advertise != "" {
 		host, p, _ := net.SplitHostPort(c.Advertise)
@@ -60,6 +62,7 @@ func openGossip(c *Config, id trust, peers net.Addr) (*gossip, error) {
 		boot:    c.Name + "/" + rand.Text(),
 		address: address,
 		kick:    make(chan struct{}, 1),
+		door:    door{now: now},
 		meta: meta{
 			name:    c.Name,
 			epoch:   uint64(time.Now().UnixMilli()),
@@ -122,7 +125,7 @@ func gossipConfig(c *Config, g *gossip, t memberlist.Transport, ip string, port 
 	m.DeadNodeReclaimTime = 5 * time.Second
 	m.HandoffQueueDepth = 4096
 	m.EnableCompression = false // the messages are tiny
-	m.Delegate, m.Events = g, g
+	m.Delegate, m.Events, m.Alive = g, g, &g.door
 	m.Logger = gossipLogger(c.Log)
 	return m
 }
@@ -210,6 +213,7 @@ func (g *gossip) shut() { _ = g.list.Shutdown() }
 // else may a *memberlist.Node be read: memberlist writes to it under that lock,
 // also to those that Members and LocalNode return.
 func (g *gossip) note(boot string, l *living) {
+	g.door.note(boot, l)
 	g.mu.Lock()
 	if l != nil {
 		g.living[boot] = *l

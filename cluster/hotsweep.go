@@ -35,9 +35,9 @@ func (n *Node) keepHot(ctx context.Context) {
 			}
 			tick.Reset(n.sweepHot(n.now()))
 		case k := <-n.hot.low:
-			n.wg.Go(func() { n.renew(k, false) })
+			n.once("renewing a lease", func() { n.renew(k, false) })
 		case h := <-n.hot.returns:
-			n.wg.Go(func() { n.say(&h) })
+			n.once("giving back a lease", func() { n.say(&h) })
 		}
 	}
 }
@@ -55,7 +55,7 @@ func (n *Node) sweepHot(now int64) (next time.Duration) {
 		switch pending := k.refusals.Load() > 0; {
 		case pending && now-k.reported >= int64(reportTime):
 			k.reported = now
-			n.wg.Go(func() { n.report(k) })
+			n.once("reporting refusals", func() { n.report(k) })
 		case !pending && !leased && k.denial.over(now):
 			n.hot.remove(i, k)
 		}
@@ -77,7 +77,7 @@ func (n *Node) sweepLease(k *hotKey, now int64, next *time.Duration) bool {
 		return true
 	}
 	if giveBack {
-		n.wg.Go(func() { n.renew(k, true) })
+		n.once("giving back a lease", func() { n.renew(k, true) })
 		return true
 	}
 	k.mu.Lock() // nobody can ask any more; what was spent from it meanwhile is

@@ -9,8 +9,20 @@ import (
 
 // shake has a client and a server shake hands, and returns what each thinks of it.
 func shake(t *testing.T, client, server *tls.Config) (asked, answered error) {
-	a, b := net.Pipe()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	a, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer a.Close()
+	b, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer b.Close()
 	done := make(chan error, 1)
 	go func() {

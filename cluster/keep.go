@@ -84,12 +84,12 @@ func (p *partitions) forget(i int, term handoff.Version, drop func()) {
 }
 
 // obey reports whether what a holder of that version says still counts: it doesn't if
-// a later one has spoken, or the token has been here since. p.mu is held.
+// a later one has spoken, or the token has been here since, or there can be no such
+// version. p.mu is held.
 func (p *partitions) obey(i int, term handoff.Version) bool {
-	if p.heard[i].After(term) {
+	if p.heard[i].After(term) || !p.parts[i].Saw(term) {
 		return false
 	}
 	p.heard[i] = term
-	p.parts[i].Saw(term)
 	return true
 }

@@ -191,15 +191,22 @@ func (l *lease) state(seq uint64, all bool, now int64) transport.Statement {
 	return s
 }
 
-// hear takes the answer to a statement, unless another was made since or it has been
-// taken. hotKey.mu is held.
-func (l *lease) hear(a *transport.Answer, now int64) {
-	g := &a.Grant
-	if g.Seq == 0 || g.Seq != l.seq.Load() || g.Seq == l.heard || l.ended {
+// hear takes the answer to the statement of a number, unless another was made since or
+// it has been taken. hotKey.mu is held.
+func (l *lease) hear(seq uint64, a *transport.Answer, now int64) {
+	if seq != l.seq.Load() || seq == l.heard || l.ended {
 		return
 	}
-	l.heard, l.ceiling = g.Seq, satAdd(g.Keep, g.Grant)
 	l.rtt += (now - l.asked - l.rtt) / 4
+	if l.ended = !a.Hot; a.Grant.Seq == seq {
+		l.heard = seq
+		l.take(&a.Grant, &a.Verdict, now)
+	}
+}
+
+// take takes a grant, and what the holder said with it.
+func (l *lease) take(g *transport.Grant, v *bucket.Verdict, now int64) {
+	l.ceiling = satAdd(g.Keep, g.Grant)
 	for {
 		tokens := l.tokens.Load()
 		lent := satAdd(min(tokens, g.Keep), g.Grant)
@@ -210,7 +217,6 @@ func (l *lease) hear(a *transport.Answer, now int64) {
 	}
 	// Only now: what the holder hasn't let live on must not.
 	l.expires.Store(max(l.expires.Load(), l.asked+min(int64(g.Term), l.term)))
-	v := &a.Verdict
 	l.left.Store(g.Left)
 	l.limit.Store(uint32(v.Limit))
 	l.whole.Store(after(now, v.ResetAfter))

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -36,7 +37,7 @@ func (b *borrower) say(at, have, back, want int64) uint64 {
 
 // told hears an answer.
 func (b *borrower) told(at int64, seq uint64, keep, grant int64, hold time.Duration) {
-	b.hear(&transport.Answer{Grant: transport.Grant{Seq: seq, Keep: keep, Grant: grant, Term: 96 * time.Millisecond, Hold: hold}}, at*millisecond)
+	b.hear(seq, &transport.Answer{Hot: true, Grant: transport.Grant{Seq: seq, Keep: keep, Grant: grant, Term: 96 * time.Millisecond, Hold: hold}}, at*millisecond)
 }
 
 func (b *borrower) takes(at, n int64, want bool) {
@@ -175,10 +176,11 @@ func TestALeaseConservesTokens(t *testing.T) {
 	done := make(chan struct{})
 	for range 3 {
 		spenders.Go(func() {
-			for i := range int64(20_000) {
+			for i := int64(0); spent.Load() < 1_000_000; i++ {
 				n := 1 + i%3
 				seq := b.lease.seq.Load()
 				if _, ok := b.spend(n, 1); !ok {
+					runtime.Gosched()
 					continue
 				}
 				if spent.Add(n); i%5 == 0 {
@@ -204,7 +206,7 @@ func TestALeaseConservesTokens(t *testing.T) {
 			mu.Unlock()
 			mu.Lock()
 			returned.Add(s.Back)
-			grant := int64(b.seq % 50)
+			grant := int64(b.seq % 5000)
 			lent.Add(grant)
 			b.told(0, s.Seq, s.Have, grant, 0)
 			b.expires.Store(1 << 40)
@@ -216,5 +218,31 @@ func TestALeaseConservesTokens(t *testing.T) {
 	others.Wait()
 	if sum := spent.Load() + returned.Load() + b.tokens.Load(); sum != lent.Load() || b.tokens.Load() < 0 {
 		t.Errorf("%d spent, %d given back, %d left, of %d lent", spent.Load(), returned.Load(), b.tokens.Load(), lent.Load())
+	}
+}
+
+// Over a slow link nothing is asked for, until it is quick again.
+func TestSlowLinksAreNotWorthIt(t *testing.T) {
+	b := newBorrower(t)
+	at := int64(0)
+	ask := func(took int64) (want int64) {
+		b.seq++
+		b.miss(100)
+		s := b.state(b.seq, false, at*millisecond)
+		at += took
+		b.hear(b.seq, &transport.Answer{Hot: true}, at*millisecond)
+		return s.Want
+	}
+	for range 10 {
+		ask(100)
+	}
+	if want := ask(100); want != 0 {
+		t.Errorf("%d wanted, of which nothing could be spent", want)
+	}
+	for range 10 {
+		ask(1)
+	}
+	if want := ask(1); want == 0 {
+		t.Error("nothing wanted though the link is quick")
 	}
 }

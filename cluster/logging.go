@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log"
 	"log/slog"
 	"strings"
@@ -75,7 +76,12 @@ type logged struct {
 	suppressed int
 }
 
-func (t throttle) Handle(ctx context.Context, r slog.Record) error {
+func (t throttle) Handle(ctx context.Context, r slog.Record) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // what the user's handler does is no reason to stop
+			err = fmt.Errorf("cluster: Config.Log: %v", p)
+		}
+	}()
 	text, _, _ := strings.Cut(r.Message, ":")
 	suppressed, ok := t.kinds.take(logKind{r.Level, text}, r.Time)
 	if !ok {

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/handoff"
 	"github.com/shoal-dev/shoal/ring"
 )
@@ -36,8 +37,6 @@ type Metrics struct {
 	// Relayed counts hits of its callers that reached their holder by way of
 	// another replica.
 	Relayed int64
-	// Leases says what is lent between this replica and others.
-	Leases LeaseMetrics
 	// Forwarding is how long callers waited for decisions that were not made here, in
 	// nanoseconds, those by standbys and by the failure policy included.
 	Forwarding Histogram
@@ -51,11 +50,14 @@ type Metrics struct {
 	// Peers is how the way to each other member is, by name.
 	Peers []PeerMetrics
 
-	// Entries is how many buckets are here, those that are copies for others included:
-	// one for each limit of each key that isn't full, and full ones that are yet to be
-	// swept. Shares is the same of those that the policy LocalShare has made.
-	Entries, Shares int
+	// Store is the memory of the buckets, those that are copies for others included;
+	// Shares is the same of those that the policy LocalShare has made.
+	Store, Shares bucket.Stats
 
+	// Leases says what is lent between this replica and others.
+	Leases LeaseMetrics
+	// Panics counts panics inside the limiter that it recovered from.
+	Panics int64
 	// Handoff says how the partitions fare.
 	Handoff HandoffMetrics
 	// Replication says how the copies for the case of a crash fare.
@@ -109,6 +111,9 @@ type HandoffMetrics struct {
 	// Refused counts transfers that their receiver turned down: it was leaving, or
 	// had promised otherwise.
 	Refused int64
+	// Declined counts transfers and claims that this replica turned down since their
+	// senders could have had no reason for them. A member has gone mad, or is hostile.
+	Declined int64
 	// Forced counts partitions that were taken over although some member had not
 	// been asked, as it had been silent for a second. Each may have two holders
 	// until that one is heard again.
@@ -124,14 +129,14 @@ type HandoffMetrics struct {
 // counters are what a node counts besides its decisions and its partitions.
 type counters struct {
 	byStandby, byPolicy, relayed atomic.Int64
-	statements                   atomic.Int64
+	statements                   atomic.Int64 // about leases, without a hit
 	forwarding                   waiting
 	behind                       atomic.Int64 // since when a change waits to be acknowledged by its standby; 0 is none
 	copied, uncopied             atomic.Int64 // bytes that standbys took, and batches that they didn't
 }
 
-// Metrics returns a snapshot. It looks at every partition and counter, which takes some
-// tens of microseconds, and is safe for concurrent use.
+// Metrics returns a snapshot. It looks at every partition and counter, which takes a
+// fraction of a millisecond, and is safe for concurrent use.
 func (n *Node) Metrics() Metrics {
 	v := n.view.Load()
 	m := Metrics{
@@ -144,9 +149,10 @@ func (n *Node) Metrics() Metrics {
 		ByStandby:  n.counters.byStandby.Load(),
 		ByPolicy:   n.counters.byPolicy.Load(),
 		Relayed:    n.counters.relayed.Load(),
+		Panics:     n.panics.Load(),
 		Forwarding: n.counters.forwarding.histogram(),
-		Entries:    n.store.Len(),
-		Shares:     n.shares.Len(),
+		Store:      n.store.Stats(),
+		Shares:     n.shares.Stats(),
 		Handoff:    n.parts.metrics(),
 	}
 	if n.gossip != nil {

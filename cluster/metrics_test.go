@@ -42,8 +42,8 @@ func TestMetricsOfAPair(t *testing.T) {
 		if len(m.Peers) != 1 || m.Peers[0] != (PeerMetrics{Name: b.Name(), Connected: true}) || !m.Ready || m.TableHash != b.Metrics().TableHash {
 			t.Errorf("%+v", m)
 		}
-		if m.Entries != 2 { // one of them the other's copy
-			t.Errorf("%d entries", m.Entries)
+		if m.Store.Entries != 2 { // one of them the other's copy
+			t.Errorf("%+v", m.Store)
 		}
 		if r := m.Replication; r.Bytes == 0 || r.Lag > 200*time.Millisecond || r.Failures != 0 {
 			t.Errorf("%+v", r)

@@ -42,6 +42,11 @@
 // A replica that was suspended doesn't know what has become of its tokens: it decides
 // nothing until it has claimed them again, or handed its copies to who has them now.
 //
+// Keys that are asked for often need no message each time: what their holder has
+// refused is refused here until the time that it named, and a replica that hits a key
+// again and again is lent tokens of it, which it spends by itself (package bucket says
+// why that lets nothing too much pass). One bounded table has both.
+//
 // What runs under a concurrency limit is soft state beside the buckets: each replica
 // tells the holder how much runs there, and repeats it every second; what isn't
 // repeated is void. It travels with the token.
@@ -89,6 +94,7 @@ type Node struct {
 	inflight *inflight
 	slotsDue chan struct{} // of capacity 1: keepSlots has something to look at
 
+	panics   atomic.Int64
 	lines    lines // of Wait
 	lost     unreached
 	counters counters
@@ -117,6 +123,8 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	stores := bucket.StoreConfig{DigestKey: key, Epoch: started.UnixNano(), ID: rand.Uint32()}
 	replicated := stores
 	replicated.Track, replicated.ID = c.Bind != "", rand.Uint32()
+	stores.MaxBytes = int(c.MaxMemory / 8)
+	replicated.MaxBytes = int(c.MaxMemory) - stores.MaxBytes
 	n := &Node{
 		config:  c,
 		started: started,
@@ -137,14 +145,14 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		cancel()
 		return nil, err
 	}
-	n.wg.Go(func() { n.sweep(background) })
-	n.wg.Go(func() { n.keepSlots(background) })
+	n.tend(background, "sweep", n.sweep)
+	n.tend(background, "keepSlots", n.keepSlots)
 	if n.gossip != nil {
-		n.wg.Go(func() { n.follow(background) })
-		n.wg.Go(func() { n.reconcile(background) })
-		n.wg.Go(func() { n.exchange(background) })
-		n.wg.Go(func() { n.replicate(background) })
-		n.wg.Go(func() { n.keepHot(background) })
+		n.tend(background, "follow", n.follow)
+		n.tend(background, "reconcile", n.reconcile)
+		n.tend(background, "exchange", n.exchange)
+		n.tend(background, "replicate", n.replicate)
+		n.tend(background, "keepHot", n.keepHot)
 	}
 	return n, nil
 }
@@ -173,7 +181,7 @@ func (n *Node) open(ctx context.Context) error {
 		_ = listener.Close()
 		return fmt.Errorf("cluster: making a certificate: %w", err)
 	}
-	n.gossip, err = openGossip(&n.config, n.trust, listener.Addr())
+	n.gossip, err = openGossip(&n.config, n.trust, listener.Addr(), n.now)
 	if err != nil {
 		_ = listener.Close()
 		return err
@@ -181,7 +189,7 @@ func (n *Node) open(ctx context.Context) error {
 	n.parts = newPartitions(bootID(n.gossip.boot))
 	n.hello.Boot = uint64(n.parts.self)
 	n.server = transport.NewServer(answering{n}, n.hello, secure)
-	n.wg.Go(func() {
+	n.once("serving", func() {
 		if err := n.server.Serve(listener); err != nil {
 			n.config.Log.Error("no longer accepting peers", "error", err)
 		}

@@ -36,6 +36,7 @@ type partitions struct {
 	parts   [ring.Partitions]handoff.Part
 	pace    [ring.Partitions]pace
 	view    *handoff.View
+	viewed  int64                 // since when
 	owners  []handoff.Boot        // by partition; nil before the first view
 	heirs   []handoff.Boot        // who would own what is owned here, and most likely did
 	gone    map[handoff.Boot]gone // boots that have been members
@@ -102,7 +103,7 @@ func (p *partitions) see(v *view, now int64) {
 		Departed: p.departed,
 	}
 	was := p.owners
-	p.owners, p.heirs = owners, heirs
+	p.owners, p.heirs, p.viewed = owners, heirs, now
 	for i := range p.parts {
 		if was != nil && was[i] != p.owners[i] && (p.trails[i].former.Load() == 0 || p.departed(handoff.Boot(p.trails[i].former.Load()))) {
 			p.trails[i].former.Store(uint64(was[i]))

@@ -1,6 +1,10 @@
 package cluster
 
-import "github.com/shoal-dev/shoal/bucket"
+import (
+	"slices"
+
+	"github.com/shoal-dev/shoal/bucket"
+)
 
 // Path is the way by which a decision came about.
 type Path uint8
@@ -81,10 +85,10 @@ type Decisions struct {
 }
 
 // Decided is how many decisions of all rules together came about by that path and said
-// that.
-func (m Metrics) Decided(by Path, o Outcome) (count int64) {
+// one of these; anything, if none is given.
+func (m Metrics) Decided(by Path, said ...Outcome) (count int64) {
 	for _, d := range m.Decisions {
-		if d.Path == by && d.Outcome == o {
+		if d.Path == by && (len(said) == 0 || slices.Contains(said, d.Outcome)) {
 			count += d.Count
 		}
 	}

@@ -66,12 +66,14 @@ func (r *reconciler) round(ctx context.Context) {
 	var met atomic.Bool
 	for _, address := range append(r.missing(seeds, now), r.disagreeing()...) {
 		wg.Go(func() {
-			if _, err := g.list.Join([]string{address}); err != nil {
-				r.node.config.Log.Debug("can't join", "address", address, "error", err)
-				return
-			}
-			r.arrived(now)
-			met.Store(true)
+			r.node.survives("joining", func() {
+				if _, err := g.list.Join([]string{address}); err != nil {
+					r.node.config.Log.Debug("can't join", "address", address, "error", err)
+					return
+				}
+				r.arrived(now)
+				met.Store(true)
+			})
 		})
 	}
 	wg.Wait()

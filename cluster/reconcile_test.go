@@ -97,7 +97,7 @@ func TestWhomToJoin(t *testing.T) {
 
 // Lost members are called for an hour, in case they come back.
 func TestLostMembersAreRememberedForAnHour(t *testing.T) {
-	g := &gossip{living: map[string]living{}, kick: make(chan struct{}, 1)}
+	g := &gossip{door: door{now: func() int64 { return 0 }}, living: map[string]living{}, kick: make(chan struct{}, 1)}
 	r := reconciler{node: &Node{gossip: g}, seen: map[string]int64{}}
 	g.note("a/1", &living{boot("a", 1, "1").encode(), "10.0.0.1:7946"})
 	g.note("b/1", &living{boot("b", 1, "1").encode(), "10.0.0.2:7946"})

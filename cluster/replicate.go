@@ -265,7 +265,8 @@ func (r *replicator) send(ctx context.Context, out *outgoing) {
 	r.mu.Lock()
 	r.busy[out.to.id] = true
 	r.mu.Unlock()
-	r.node.wg.Go(func() {
+	r.node.once("copying to a standby", func() {
+		defer r.sent(out)
 		for _, b := range out.batches {
 			if _, out.err = callFor(ctx, out.to.peer, callChanges, b); out.err != nil {
 				r.node.config.Log.Debug("can't copy to a standby", "peer", out.to.name, "error", out.err)
@@ -274,11 +275,15 @@ func (r *replicator) send(ctx context.Context, out *outgoing) {
 			}
 			r.node.counters.copied.Add(int64(len(b)))
 		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.busy, out.to.id)
-		r.ended = append(r.ended, out)
 	})
+}
+
+// sent notes what has become of the batches.
+func (r *replicator) sent(out *outgoing) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.busy, out.to.id)
+	r.ended = append(r.ended, out)
 }
 
 func (r *replicator) isBusy(b handoff.Boot) bool {

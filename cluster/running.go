@@ -64,7 +64,7 @@ func (n *Node) keepSlots(ctx context.Context) {
 			if m.peer == nil {
 				n.claimHere(claims)
 			} else {
-				n.wg.Go(func() { n.claimThere(ctx, m, claims) })
+				n.once("claiming slots", func() { n.claimThere(ctx, m, claims) })
 			}
 		}
 	}
@@ -120,12 +120,22 @@ func (n *Node) claims(now int64) map[*member][]claim {
 // to others, whose claims count what runs here.
 func (n *Node) claimHere(claims []claim) {
 	for _, c := range claims {
-		n.inflight.mu.Lock()
-		g, held := n.grant(0, c, n.now())
-		again := n.inflight.settle(c, reply{grant: g, held: held}, n.now())
-		n.inflight.mu.Unlock()
-		n.claimAgain(again, held)
+		n.claimAgain(n.grantHere(c))
 	}
+}
+
+func (n *Node) grantHere(c claim) (again, held bool) {
+	n.inflight.mu.Lock()
+	defer n.inflight.mu.Unlock()
+	g, held := n.grant(0, c, n.now())
+	return n.inflight.settle(c, reply{grant: g, held: held}, n.now()), held
+}
+
+// settled is settle, under the lock.
+func (f *inflight) settled(c claim, a reply, now int64) (again bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.settle(c, a, now)
 }
 
 // claimThere has claims answered by another replica.
@@ -144,10 +154,7 @@ func (n *Node) claimThere(ctx context.Context, m *member, claims []claim) {
 		if ok {
 			answer = readGrant(answers[i*grantRecord:])
 		}
-		n.inflight.mu.Lock()
-		again := n.inflight.settle(c, answer, n.now())
-		n.inflight.mu.Unlock()
-		n.claimAgain(again, answer.held)
+		n.claimAgain(n.inflight.settled(c, answer, n.now()), answer.held)
 	}
 }
 

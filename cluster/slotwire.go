@@ -50,9 +50,7 @@ func (n *Node) answerSlots(from handoff.Boot, batch []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		n.inflight.mu.Lock()
-		g, held := n.grant(from, c, now)
-		n.inflight.mu.Unlock()
+		g, held := n.granted(from, c, now)
 		hint := handoff.Boot(0)
 		if m := n.holder(v, ring.Partition(c.digest.Hi)); !held && m.peer != nil {
 			hint = m.id
@@ -60,6 +58,13 @@ func (n *Node) answerSlots(from handoff.Boot, batch []byte) ([]byte, error) {
 		answers = appendGrant(answers, g, held, hint)
 	}
 	return answers, nil
+}
+
+// granted is grant, under the lock.
+func (n *Node) granted(from handoff.Boot, c claim, now int64) (g grant, held bool) {
+	n.inflight.mu.Lock()
+	defer n.inflight.mu.Unlock()
+	return n.grant(from, c, now)
 }
 
 // grant decides a claim, if the token of its partition is here. inflight.mu is held.

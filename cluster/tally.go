@@ -32,6 +32,7 @@ type tally struct {
 // on different cores don't fight for a cache line.
 type ruleTally struct {
 	name    string
+	first   *bucket.Rule // of that name: comparing it is quicker
 	stripes [1 << stripeBits]stripe
 }
 
@@ -56,7 +57,7 @@ func (t *tally) of(rule *bucket.Rule) *ruleTally {
 		if r == nil {
 			return t.add(rule)
 		}
-		if r.name == rule.Name() {
+		if r.first == rule || r.name == rule.Name() {
 			return r
 		}
 	}
@@ -75,7 +76,7 @@ func (t *tally) add(rule *bucket.Rule) *ruleTally {
 		case t.used == maxRules:
 			return &t.other
 		default:
-			r = &ruleTally{name: rule.Name()}
+			r = &ruleTally{name: rule.Name(), first: rule}
 			slot.Store(r)
 			t.used++
 			return r

@@ -40,7 +40,8 @@ func dialing(c *tls.Config) *tls.ClientHelloInfo {
 }
 
 // current is what the user's configuration is now, made strict, for one connection.
-func current(c *tls.Config, hello *tls.ClientHelloInfo) (*tls.Config, error) {
+func current(c *tls.Config, hello *tls.ClientHelloInfo) (_ *tls.Config, err error) {
+	defer caught(&err)
 	if c.GetConfigForClient != nil {
 		next, err := c.GetConfigForClient(hello)
 		if err != nil {
@@ -63,12 +64,17 @@ func strict(c *tls.Config) *tls.Config {
 	s.ClientAuth, s.ClientCAs = tls.RequireAndVerifyClientCert, c.RootCAs
 	s.SessionTicketsDisabled, s.ClientSessionCache = true, nil
 	s.GetConfigForClient = nil
-	if s.GetClientCertificate == nil && s.GetCertificate != nil {
+	if get := c.GetCertificate; get != nil {
+		s.GetCertificate = func(hello *tls.ClientHelloInfo) (_ *tls.Certificate, err error) {
+			defer caught(&err)
+			return get(hello)
+		}
 		s.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			return c.GetCertificate(dialing(c))
+			return s.GetCertificate(dialing(c))
 		}
 	}
-	s.VerifyConnection = func(state tls.ConnectionState) error {
+	s.VerifyConnection = func(state tls.ConnectionState) (err error) {
+		defer caught(&err)
 		if len(state.PeerCertificates) == 0 {
 			return errStranger
 		}
@@ -81,6 +87,13 @@ func strict(c *tls.Config) *tls.Config {
 		return c.VerifyConnection(state)
 	}
 	return s
+}
+
+// caught is deferred around the user's functions, which gRPC's goroutines call.
+func caught(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("cluster: Config.TLS: a function of it panics: %v", p)
+	}
 }
 
 // checkTLS reports what is wrong with the user's configuration as it is now, and with

@@ -51,7 +51,12 @@ func (p *partitions) receive(i int, m handoff.Message, now int64) (answer handof
 	part, pace := &p.parts[i], &p.pace[i]
 	held, sending := part.State() == handoff.Hold, part.State() == handoff.Sending
 	claiming, took := part.Claiming(), part.Took(m.From)
-	answer, due = part.Receive(p.view, m)
+	if p.unlikely(i, m, now) {
+		answer, due = part.Decline(p.view, m)
+		p.tally.Declined++
+	} else {
+		answer, due = part.Receive(p.view, m)
+	}
 	switch {
 	case m.Kind == handoff.CopyAck && pace.owed == pace.told:
 		pace.owed, pace.told = 0, 0
@@ -84,6 +89,25 @@ func (p *partitions) receive(i int, m handoff.Message, now int64) (answer handof
 	}
 	p.publish(i, now)
 	return answer, due
+}
+
+// unlikely reports whether no replica that keeps to the protocol would send a message,
+// by what is known here: a token of which nobody knows that its sender ever had it, and
+// which should go elsewhere from there, or a claim of one that the same table doesn't
+// name. Where views have just changed nothing can be told. p.mu is held.
+func (p *partitions) unlikely(i int, m handoff.Message, now int64) bool {
+	if p.owners == nil {
+		return false
+	}
+	owner, known := p.owners[i], uint64(m.From)
+	switch {
+	case owner == m.From || owner == 0 || now-p.viewed < int64(unsettledTime):
+		return false
+	case m.Kind == handoff.Claim:
+		return m.View == p.view.Hash
+	}
+	return m.Kind == handoff.Transfer && owner != p.self && p.parts[i].State() != handoff.Hold &&
+		p.trails[i].hint.Load() != known && p.trails[i].former.Load() != known && p.kept[i].Load() != known
 }
 
 // owe notes that a hit of a partition was decided here on a copy: whoever holds the

@@ -25,6 +25,23 @@ type enter func(ctx context.Context, key string, tokens int64) (leave func(), d 
 
 func stay() {}
 
+// steady is e where the limiter may panic: the rule's failure policy decides then.
+func (e enter) steady(rule *bucket.Rule) enter {
+	return func(ctx context.Context, key string, tokens int64) (leave func(), d bucket.Decision, err error) {
+		defer func() {
+			p := recover()
+			switch {
+			case p == nil:
+			case rule.FailurePolicy() == bucket.Deny:
+				leave, err = stay, fmt.Errorf("grpcmw: the limiter panicked: %v", p)
+			default:
+				leave, d, err = stay, bucket.Decision{Allowed: true, Degraded: true, Limit: rule.Limits()[0]}, nil
+			}
+		}()
+		return e(ctx, key, tokens)
+	}
+}
+
 // newGuard chooses what the rule needs of the limiter.
 func newGuard(l Limiter, rule *bucket.Rule) (*guard, error) {
 	g := &guard{rule: rule, fields: newFields(rule)}
@@ -33,6 +50,7 @@ func newGuard(l Limiter, rule *bucket.Rule) (*guard, error) {
 			d, err := l.Take(ctx, rule, key, tokens)
 			return stay, d, err
 		}
+		g.enter = g.enter.steady(rule)
 		return g, nil
 	}
 	a, ok := l.(Acquirer)
@@ -42,6 +60,7 @@ func newGuard(l Limiter, rule *bucket.Rule) (*guard, error) {
 	g.enter = func(ctx context.Context, key string, _ int64) (func(), bucket.Decision, error) {
 		return a.Acquire(ctx, rule, key)
 	}
+	g.enter = g.enter.steady(rule)
 	return g, nil
 }
 
@@ -66,6 +85,7 @@ func newMessageGuard(l Limiter, rule *bucket.Rule, wait bool) (*guard, error) {
 		d.Delay = 0 // waited out
 		return stay, d, err
 	}
+	g.enter = g.enter.steady(rule)
 	return g, nil
 }
 

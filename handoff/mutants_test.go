@@ -51,6 +51,15 @@ func mutants() []mutant {
 			p.forgot = Version{}
 			return receive(v, m)
 		})},
+		// A token that was turned down once may be taken when it comes again.
+		{"turning down for ever", "join", 1, func(r *rules) {
+			r.decline = func(_ *check, p *Part, v *View, m Message) (Message, bool) {
+				if p.state == Hold || !m.Version.After(p.Took(m.From)) || v.departed(m.From) {
+					return p.Receive(v, m)
+				}
+				return Message{Kind: Refuse, From: v.Self, To: m.From, Version: m.Version, Fence: p.version, Leaving: v.Leaving}, true
+			}
+		}},
 		// A transfer is taken although a later version was promised or seen.
 		{"the fence on transfers", "join of a third", 17, onReceive(func(_ *check, p *Part, v *View, m Message, receive receiver) (Message, bool) {
 			if m.Kind == Transfer {

@@ -50,8 +50,29 @@ func (p *Part) Took(from Boot) Version {
 func (p *Part) Version() Version { return p.version }
 
 // Saw notes a version that came otherwise than by a message, as with the copy of a
-// holder: claims are to be later.
-func (p *Part) Saw(v Version) { p.version = later(p.version, v) }
+// holder: claims are to be later. It reports whether such a version can be.
+func (p *Part) Saw(v Version) bool {
+	if p.leaps(v) {
+		return false
+	}
+	p.version = later(p.version, v)
+	return true
+}
+
+// leaps reports whether a version is further from the highest seen than events could
+// have brought it, and if so comes a leap nearer: else one message from a replica that
+// has gone mad would exhaust the counter for ever. Whoever was led far away by many
+// such messages is followed by as many of its own.
+func (p *Part) leaps(v Version) bool {
+	if v.Counter <= p.version.Counter || v.Counter-p.version.Counter <= maxLeap {
+		return false
+	}
+	p.version = Version{Counter: p.version.Counter + maxLeap}
+	return true
+}
+
+// maxLeap is more than the events of a partition in many years.
+const maxLeap = 1 << 32
 
 // Claiming reports whether a round of asking is under way.
 func (p *Part) Claiming() bool { return p.claim != nil }

@@ -6,7 +6,7 @@ import "slices"
 // request; answered is false where none is due. The buckets that came with the
 // message must have been merged before.
 func (p *Part) Receive(v *View, m Message) (answer Message, answered bool) {
-	if m.To != v.Self || v.departed(m.From) {
+	if m.To != v.Self || v.departed(m.From) || p.leaps(m.Version) || p.leaps(m.Fence) {
 		return Message{}, false
 	}
 	answer = Message{From: v.Self, To: m.From, Version: m.Version}
@@ -25,6 +25,21 @@ func (p *Part) Receive(v *View, m Message) (answer Message, answered bool) {
 	}
 	p.answered(v, m)
 	return Message{}, false
+}
+
+// Decline is Receive for a message whose sender can't have what it sends, or not the
+// right to claim, as far as the caller can tell: a token that this replica doesn't hold
+// is turned down, for ever, and no consent given. If the caller is wrong the sender goes
+// on holding, and claims again.
+func (p *Part) Decline(v *View, m Message) (answer Message, answered bool) {
+	if m.Kind == Claim {
+		m.View = ^v.Hash
+	}
+	if m.Kind == Transfer && p.state != Hold && m.To == v.Self && !v.departed(m.From) &&
+		!p.leaps(m.Version) && m.Version.After(p.Took(m.From)) {
+		p.version, p.fence, p.claim = later(p.version, m.Version), later(p.fence, m.Version), nil
+	}
+	return p.Receive(v, m)
 }
 
 // transferred takes a token, unless it is an old one.

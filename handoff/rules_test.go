@@ -5,7 +5,9 @@ package handoff
 // rules is what the model calls: the handlers of this package, and the few rules
 // that the executor keeps. A mutant replaces one of them.
 type rules struct {
-	receive     func(c *check, p *Part, v *View, m Message) (Message, bool)
+	receive func(c *check, p *Part, v *View, m Message) (Message, bool)
+	// decline is receive where the receiver finds the sender unlikely.
+	decline     func(c *check, p *Part, v *View, m Message) (Message, bool)
 	viewChanged func(p *Part, v *View)
 	startClaim  func(c *check, p *Part, v *View)
 	pending     func(p *Part, v *View, to, owner Boot) (Message, bool)
@@ -25,6 +27,7 @@ type rules struct {
 func theRules() rules {
 	return rules{
 		receive:     func(_ *check, p *Part, v *View, m Message) (Message, bool) { return p.Receive(v, m) },
+		decline:     func(_ *check, p *Part, v *View, m Message) (Message, bool) { return p.Decline(v, m) },
 		viewChanged: (*Part).ViewChanged,
 		startClaim:  func(_ *check, p *Part, v *View) { p.StartClaim(v) },
 		pending:     (*Part).Pending,
@@ -160,7 +163,12 @@ func (n *node) save(p *Part) {
 
 // receive hands p to its receiver and returns the answer, which is none if its
 // kind is 0. The copy in it is merged first.
-func (c *check) receive(w *world, p packet) packet {
+func (c *check) receive(w *world, p packet) packet { return c.handle(w, p, c.rules.receive) }
+
+// turnDown hands p to a receiver that finds it unlikely.
+func (c *check) turnDown(w *world, p packet) packet { return c.handle(w, p, c.rules.decline) }
+
+func (c *check) handle(w *world, p packet, receive func(c *check, p *Part, v *View, m Message) (Message, bool)) packet {
 	b := Boot(p.to)
 	n := w.at(b)
 	if n.life != alive || c.deaf && has(n.departed, p.from) {
@@ -168,7 +176,7 @@ func (c *check) receive(w *world, p packet) packet {
 	}
 	n.data |= p.data
 	part := c.load(n)
-	answer, due := c.rules.receive(c, part, c.view(b, n), p.message())
+	answer, due := receive(c, part, c.view(b, n), p.message())
 	n.save(part)
 	if p.kind == Refuse && p.leaving {
 		n.leaving |= only(p.from) & n.members // another heir next time

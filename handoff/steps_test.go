@@ -27,6 +27,7 @@ const (
 	asks
 	sends
 	receives
+	declines
 )
 
 func (s step) String() string {
@@ -51,8 +52,11 @@ func (s step) String() string {
 		return s.a.name() + " starts a claim"
 	case sends:
 		text = "sent: " + s.packet.String()
-	case receives:
+	case receives, declines:
 		text = "received: " + s.packet.String()
+		if s.kind == declines {
+			text = "declined: " + s.packet.String()
+		}
 		if s.answer.kind != 0 {
 			text += ", answer: " + s.answer.kind.name()
 		}
@@ -83,16 +87,24 @@ func (c *check) expand(w *world, visit func(step, *world)) {
 		}
 	}
 	for _, p := range w.net[:w.count()] {
-		next := *w
-		answer := c.receive(&next, p)
-		s := step{kind: receives, packet: p, answer: answer}
-		if answer.kind != 0 && !c.idle(&next, answer) {
-			c.put(&next, answer, s, visit)
+		c.expandReceipt(w, p, receives, c.receive, visit)
+		if p.kind == Transfer && (!c.scenario.large || *large) { // it multiplies the states
+			c.expandReceipt(w, p, declines, c.turnDown, visit)
 		}
-		if next != *w {
-			c.sweep(&next)
-			visit(s, &next)
-		}
+	}
+}
+
+// expandReceipt is what follows when p arrives.
+func (c *check) expandReceipt(w *world, p packet, kind stepKind, receive func(*world, packet) packet, visit func(step, *world)) {
+	next := *w
+	answer := receive(&next, p)
+	s := step{kind: kind, packet: p, answer: answer}
+	if answer.kind != 0 && !c.idle(&next, answer) {
+		c.put(&next, answer, s, visit)
+	}
+	if next != *w {
+		c.sweep(&next)
+		visit(s, &next)
 	}
 }
 

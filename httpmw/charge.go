@@ -111,9 +111,32 @@ type costError struct{ error }
 
 func (e costError) Unwrap() error { return e.error }
 
-// take decides the parts: slots first, as they can be freed at no cost, then all
+// take decides the parts. If the limiter panics their rules' failure policies do: one
+// that denies makes it an error, and else the request passes.
+func (m *middleware) take(ctx context.Context, parts []part) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = byPolicy(parts, p)
+		}
+	}()
+	return m.decide(ctx, parts)
+}
+
+func byPolicy(parts []part, panicked any) error {
+	for i := range parts {
+		if parts[i].Rule.FailurePolicy() == bucket.Deny {
+			return fmt.Errorf("httpmw: the limiter panicked: %v", panicked)
+		}
+	}
+	for i := range parts {
+		parts[i].asked = false
+	}
+	return nil
+}
+
+// decide decides the parts: slots first, as they can be freed at no cost, then all
 // others at once. Whatever it returns, the slots are to be left.
-func (m *middleware) take(ctx context.Context, parts []part) error {
+func (m *middleware) decide(ctx context.Context, parts []part) error {
 	rates, rate := 0, 0
 	for i := range parts {
 		p := &parts[i]

@@ -227,20 +227,33 @@ func TestRefusalsUnderOtherNumbers(t *testing.T) {
 	})
 }
 
-// What was decided without the holder is no reason to refuse.
+// What was decided without the holder is no reason to refuse, be it by the policy or by
+// a standby.
 func TestDegradedRefusalsAreNotRepeated(t *testing.T) {
 	story(t, func(f *fleet) {
-		asker, holder := f.pairOf()
-		rule := bucket.MustRule("api", "100/hour", bucket.WithFailurePolicy(bucket.Deny))
-		key := holder.keyOf(rule, 0)
-		f.net.Cut(asker.host, holder.host)
-		if d := asker.ask(rule, key, 1); d.Allowed || !d.Degraded {
-			f.Fatalf("cut off: %+v", d)
+		f.start(3)
+		f.ready(formTime, f.replicas...)
+		asker, holder := f.replicas[0], f.replicas[1]
+		rule := bucket.MustRule("api", "1/hour", bucket.WithFailurePolicy(bucket.Deny))
+		var keys []string
+		for i := range 20 {
+			keys = append(keys, holder.keyOf(rule, i))
+			if !asker.ask(rule, keys[i], 1).Allowed {
+				f.Fatalf("key %d", i)
+			}
 		}
-		f.net.HealAll()
-		f.await("an answer from the holder", 20*time.Second, func() bool { return asker.ask(rule, key, 1).Allowed })
-		if n := asker.decided(cluster.PathDenied); n != 0 {
-			f.Errorf("%d repeated", n)
+		time.Sleep(2 * replicateTime)
+		holder.host.Crash()
+		byCopy := 0
+		for began := time.Now(); time.Since(began) < 900*time.Millisecond; {
+			for _, key := range keys {
+				if d := asker.ask(rule, key, 1); !d.Allowed && d.Degraded && d.RetryAfter > time.Minute {
+					byCopy++
+				}
+			}
+		}
+		if n := asker.decided(cluster.PathDenied); n != 0 || byCopy < 20 {
+			f.Errorf("%d repeated, %d refused by a copy", n, byCopy)
 		}
 	})
 }
@@ -262,6 +275,56 @@ func TestMoreKeysAreRefusedThanThereIsRoomFor(t *testing.T) {
 		}
 		if n := asker.decided(cluster.PathDenied); n < keys {
 			f.Errorf("%d refused here", n)
+		}
+	})
+}
+
+// Penalties count what is refused where it is asked: with the next hit that goes to the
+// holder, and a tenth of a second later at the latest.
+func TestPenaltiesCountWhatIsRefusedElsewhere(t *testing.T) {
+	story(t, func(f *fleet) {
+		f.start(3)
+		f.ready(formTime, f.replicas...)
+		holder, asker, other := f.replicas[0], f.replicas[1], f.replicas[2]
+		rule := bucket.MustRule("api", "2/second; penalty 20/hour fixed")
+		key := holder.keyOf(rule, 0)
+		began := time.Now()
+		for i := range 12 {
+			if d := asker.ask(rule, key, 1); d.Allowed != (i < 2) {
+				f.Errorf("hit %d: %+v", i, d)
+			}
+		}
+		if n := asker.forwarded(); n != 3 {
+			f.Errorf("%d messages: two that passed, and the refusal", n)
+		}
+		time.Sleep(100 * time.Millisecond)
+		for i := range 10 { // of 20 refusals 10 are left
+			if d, err := other.Peek(f.Context(), rule, key, 1); err != nil || d.Limit.Count != 2 {
+				f.Errorf("after %d: %+v, %v", 10+i, d, err)
+			}
+			if d := other.ask(rule, key, 1); d.Allowed {
+				f.Errorf("refusal %d: %+v", 11+i, d)
+			}
+		}
+		time.Sleep(time.Second - time.Since(began) - 10*time.Millisecond)
+		if d := asker.ask(rule, key, 1); d.Allowed || d.Limit.Count != 20 || d.RetryAfter < 58*time.Minute {
+			f.Errorf("after 20 refusals: %+v", d)
+		}
+		time.Sleep(2 * time.Second)
+		if d := other.ask(rule, key, 1); d.Allowed || d.Limit.Count != 20 {
+			f.Errorf("2 s later: %+v", d)
+		}
+
+		// The hit that comes when the refusal is over takes along what the penalty should
+		// know before it decides.
+		quick := bucket.MustRule("quick", "50/second burst 1; penalty 20/hour fixed")
+		key = holder.keyOf(quick, 0)
+		for range 30 {
+			asker.ask(quick, key, 1)
+		}
+		time.Sleep(20 * time.Millisecond)
+		if d := asker.ask(quick, key, 1); d.Allowed || d.Limit.Count != 20 {
+			f.Errorf("the penalty doesn't know yet: %+v", d)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/cluster"
 )
 
 // Strangers bring as many keys as they like: other keys notice nothing, and none that
@@ -38,6 +39,54 @@ func TestAFloodOfNewKeys(t *testing.T) {
 		answers := load.stop()
 		answers.answered(f, 3*3*900)
 		answers.check(f, questions, 0, 0)
+		idle.none(f, "a flood")
+	})
+}
+
+// The flood goes on when the memory of all is full, and a replica joins: strangers are
+// refused too early, and nobody else is; whoever shares with them is admitted no more
+// than its limit.
+func TestAFloodFillsTheMemory(t *testing.T) {
+	small := func(c *cluster.Config) { c.MaxMemory = 1 << 20 }
+	story(t, func(f *fleet) {
+		f.start(2, small)
+		f.ready(formTime, f.replicas...)
+		idle := f.exhaust(50)
+		questions := f.oneEach(bucket.MustRule("api", "60/second burst 10"))
+		load := f.load(20*time.Millisecond, f.replicas, questions...)
+		strangers := bucket.MustRule("strangers", "5/hour")
+		flood := func(from, to int) (refused int) {
+			for i := from; i < to; i++ {
+				d := f.replicas[i%2].ask(strangers, fmt.Sprint("stranger ", i), 2)
+				if d.Degraded {
+					t.Errorf("a new key: %+v", d)
+				}
+				if !d.Allowed {
+					refused++
+				}
+				if i%200 == 0 {
+					time.Sleep(10 * time.Millisecond)
+				}
+			}
+			return refused
+		}
+		if n := flood(0, 5000); n > 0 {
+			t.Errorf("%d strangers are refused while there is room", n)
+		}
+		if flood(5000, 40_000) == 0 {
+			t.Error("the memory isn't full")
+		}
+		for _, r := range f.replicas {
+			if m := r.Metrics().Store; m.Overflowed == 0 || m.Bytes > m.MaxBytes+1536<<10 { // and what is shared
+				t.Errorf("%s: %+v", r.Name(), m)
+			}
+		}
+		load.stop().check(f, questions, 0, 0)
+		f.startOne(small)
+		f.ready(formTime, f.replicas...)
+		load = f.load(20*time.Millisecond, f.replicas, questions...)
+		flood(40_000, 45_000)
+		load.stop().checkOver(f, questions, 0)
 		idle.none(f, "a flood")
 	})
 }

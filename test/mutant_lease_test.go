@@ -51,7 +51,7 @@ var leaseMistakes = []mutant{
 		"min(fair, burst/burstShare-l.out)", "min(fair, burst-l.out)",
 	}},
 	{"decide the commonest hit as if nothing were lent", "bucket TestLeasesNeverAdmitTooMuch", "bucket/takeone.go", []string{
-		" || s.lent[shardOf(digest)].leases != nil", "",
+		"s.lent[shardOf(d)].leases != nil || ", "",
 	}},
 
 	{"hand the state over as it is", "bucket TestWhatIsLentIsNeverForgotten", "bucket/lent.go", []string{
@@ -70,7 +70,10 @@ var leaseMistakes = []mutant{
 		"h.peer == peer && h.since == since", "h.peer == peer",
 	}},
 	{"refund a charge that was paid back when a lease was", "bucket TestRefundsOfLeasedKeys", "bucket/lend.go", []string{
-		"		sh.refunds.returned(h.digest, m.now)\n", "",
+		"		sh.table.aside.refunds.returned(h.digest, m.now)\n", "",
+	}},
+	{"take down for one what another has said", "bucket TestStatementsWithHitsThatHaveToWait", "bucket/lease.go", []string{
+		"	at, out := m, l.out\n", "	l.sort()\n	at, out := m, l.out\n",
 	}},
 	{"promise what has to wait for a lease too early", "bucket TestWaitingForLeases", "bucket/settle.go", []string{
 		"	case a.lease != nil:\n		a.wait = a.lease.until(t, a.state, n, m)\n", "",

@@ -122,24 +122,31 @@ func (p *Peer) callError(ctx context.Context, err error) error {
 }
 
 // call answers a bulk call.
-func (s *Server) call(ctx context.Context, in *frame) (*frame, error) {
-	from, err := s.hello.check(ctx)
+func (s *Server) call(stream grpc.ServerStream) (err error) {
+	defer recovered(&err)
+	ctx := stream.Context()
+	from, err := s.admit(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := grpc.SetHeader(ctx, s.hello.header()); err != nil {
-		return nil, err
+	if err := stream.SetHeader(s.hello.header()); err != nil {
+		return err
 	}
+	var in frame
+	if err := stream.RecvMsg(&in); err != nil {
+		return err
+	}
+	defer in.in.Free()
 	kind, payload, err := parseCall(in.in.ReadOnlyData(), kindCall)
 	if err != nil {
-		return nil, status.Error(codes.Unknown, err.Error())
+		return status.Error(codes.Unknown, err.Error())
 	}
 	answer, err := s.handler.Call(ctx, from, kind, payload)
 	if err == nil && len(answer) > MaxCall {
 		err = fmt.Errorf("%w: an answer of %d bytes", ErrTooBig, len(answer))
 	}
 	if err != nil {
-		return nil, status.Error(codes.Unknown, err.Error())
+		return status.Error(codes.Unknown, err.Error())
 	}
-	return putCall(kindCallReply, kind, answer), nil
+	return stream.SendMsg(putCall(kindCallReply, kind, answer))
 }

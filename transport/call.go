@@ -40,6 +40,7 @@ func (c *call) end(r *reply) {
 	if c.ended.CompareAndSwap(false, true) {
 		c.err = readAnswer(&c.answer, r.record, &c.hit)
 		c.answer.Grant = r.grant
+		c.answer.At = r.now
 		c.done <- struct{}{}
 	}
 }
@@ -51,6 +52,7 @@ func (c *call) endRun(r *reply, i int) {
 	} else if c.ended.CompareAndSwap(false, true) {
 		r.run.At(&c.answer.Verdict, c.hit.Rule, i)
 		c.answer.Hot = r.record[0]&statusHot != 0
+		c.answer.At = r.now
 		c.done <- struct{}{}
 	}
 }

@@ -177,6 +177,7 @@ func (p *Peer) answered(b []byte) error {
 		return err
 	}
 	now := p.config.Now()
+	r.now = now
 	p.mu.Lock()
 	if len(p.flights) == 0 {
 		p.mu.Unlock()

@@ -20,6 +20,9 @@ func (f fresh) ClientHandshake(ctx context.Context, authority string, raw net.Co
 	if err != nil {
 		return nil, nil, err
 	}
+	if c.ServerName != "" {
+		authority = c.ServerName // gRPC would look for the address in the certificate
+	}
 	return credentials.NewTLS(c).ClientHandshake(ctx, authority, raw)
 }
 

@@ -274,7 +274,7 @@ func askEcho(t *testing.T, p *Peer, h Hit, left time.Duration, or ...error) erro
 	if err == nil && a.Number == 0 {
 		t.Errorf("hit %d has no number", h.Digest.Lo)
 	}
-	a.Number = 0
+	a.Number, a.At = 0, 0
 	if err == nil && a != (Answer{Verdict: echoed(h)}) {
 		t.Errorf("hit %d was answered %+v, the answer to another", h.Digest.Lo, a)
 	}

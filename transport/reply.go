@@ -97,6 +97,7 @@ type reply struct {
 	verdicts []byte
 	tail     []byte // the fields of the verdicts to come
 
+	now    int64  // when it came
 	at     int    // how many have been read
 	record []byte // of the last that was read
 	isRun  bool   // equal hits are told different things,

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -12,28 +13,32 @@ import (
 	grpccredentials "google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
 
 // Server answers the hits of all peers. It is safe for concurrent use.
 type Server struct {
 	handler Handler
+	door    Doorkeeper // nil lets everybody in
 	hello   Hello
 	grpc    *grpc.Server
 	senders senders
 	buffers pool
 }
 
-// NewServer makes a server whose hits are decided by the handler. Without a TLS
+// NewServer makes a server whose hits are decided by the handler, which may be a
+// Doorkeeper too. Without a TLS
 // configuration it talks plain text.
 func NewServer(handler Handler, hello Hello, secure *tls.Config) *Server {
 	s := &Server{handler: handler, hello: hello}
+	s.door, _ = handler.(Doorkeeper)
 	credentials := insecure.NewCredentials()
 	if secure != nil {
 		credentials = grpccredentials.NewTLS(secure)
 	}
 	s.grpc = grpc.NewServer(
-		grpc.Creds(credentials),
+		grpc.Creds(through{credentials}),
 		grpc.ForceServerCodecV2(rawCodec{&s.buffers}),
 		grpc.StaticStreamWindowSize(window),
 		grpc.StaticConnWindowSize(window),
@@ -42,21 +47,23 @@ func NewServer(handler Handler, hello Hello, secure *tls.Config) *Server {
 		grpc.MaxConcurrentStreams(32), // so many calls of a peer at a time
 		grpc.ConnectionTimeout(3*time.Second),
 		grpc.WaitForHandlers(true),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 2 * bulkIdle, Time: 10 * time.Second, Timeout: 5 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)
 	s.grpc.RegisterService(&grpc.ServiceDesc{
 		ServiceName: serviceName,
 		HandlerType: (*any)(nil),
-		Methods:     []grpc.MethodDesc{callDesc(s.call)},
-		Streams:     []grpc.StreamDesc{askDesc(func(_ any, stream grpc.ServerStream) error { return s.serve(stream) })},
+		Streams: []grpc.StreamDesc{
+			askDesc(func(_ any, stream grpc.ServerStream) error { return s.serve(stream) }),
+			callDesc(func(_ any, stream grpc.ServerStream) error { return s.call(stream) }),
+		},
 	}, s)
 	return s
 }
 
 // Serve accepts peers until Close, and then returns nil.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.grpc.Serve(l); !errors.Is(err, grpc.ErrServerStopped) {
+	if err := s.grpc.Serve(&gate{Listener: l}); !errors.Is(err, grpc.ErrServerStopped) {
 		return err
 	}
 	return nil
@@ -68,9 +75,52 @@ func (s *Server) Close() {
 	s.senders.close()
 }
 
+// admitTime is how long a sender may wait at the door: for less than it waits itself.
+const admitTime = dialTime * 9 / 10
+
+// admit returns the boot of the sender of a stream or a call, if it may come in.
+func (s *Server) admit(ctx context.Context) (from uint64, err error) {
+	from, err = s.hello.check(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var info shown
+	if p, ok := peer.FromContext(ctx); ok {
+		info, _ = p.AuthInfo.(shown)
+	}
+	if s.door != nil {
+		ctx, cancel := context.WithTimeout(ctx, admitTime)
+		defer cancel()
+		if err := s.door.Admit(ctx, from, info.certificate()); err != nil {
+			return 0, status.Errorf(codes.PermissionDenied, "shoal: boot %s: %v", idText(from), err)
+		}
+	}
+	if info.visitor != nil {
+		info.visitor.welcome()
+	}
+	return from, nil
+}
+
+// certificate returns the one that was shown, or nil.
+func (i shown) certificate() []byte {
+	t, ok := i.AuthInfo.(grpccredentials.TLSInfo)
+	if !ok || len(t.State.PeerCertificates) == 0 {
+		return nil
+	}
+	return t.State.PeerCertificates[0].Raw
+}
+
+// recovered makes the end of a stream or a call of a panic.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = status.Errorf(codes.Internal, "shoal: a mistake in this replica: %v", p)
+	}
+}
+
 // serve answers one stream, frame by frame.
-func (s *Server) serve(stream grpc.ServerStream) error {
-	from, err := s.hello.check(stream.Context())
+func (s *Server) serve(stream grpc.ServerStream) (err error) {
+	defer recovered(&err)
+	from, err := s.admit(stream.Context())
 	if err != nil {
 		return err
 	}

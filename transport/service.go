@@ -21,18 +21,10 @@ func askDesc(handler grpc.StreamHandler) grpc.StreamDesc {
 	return grpc.StreamDesc{StreamName: "Ask", Handler: handler, ServerStreams: true, ClientStreams: true}
 }
 
-func callDesc(handler func(ctx context.Context, in *frame) (*frame, error)) grpc.MethodDesc {
-	return grpc.MethodDesc{
-		MethodName: "Call",
-		Handler: func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-			var in frame
-			if err := decode(&in); err != nil {
-				return nil, err
-			}
-			defer in.in.Free()
-			return handler(ctx, &in)
-		},
-	}
+// callDesc is of a unary method, handled as a stream: so who calls is known before
+// anything of the call is read.
+func callDesc(handler grpc.StreamHandler) grpc.StreamDesc {
+	return grpc.StreamDesc{StreamName: "Call", Handler: handler}
 }
 
 const (

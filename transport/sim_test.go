@@ -120,7 +120,7 @@ func (w *world) askBy(p *transport.Peer, i int, expire int64, or ...error) error
 	if err == nil && a.Number == 0 {
 		w.Errorf("hit %d has no number", i)
 	}
-	a.Number = 0
+	a.Number, a.At = 0, 0
 	switch {
 	case err == nil && a != transport.Answer{Verdict: echoed(hit(i))}:
 		w.Errorf("hit %d was answered %+v, the answer to another", i, a)

@@ -122,6 +122,9 @@ type Answer struct {
 	// it with an error as well, as the hit may have been debited; it is 0 where the
 	// hit was never put in a frame and so was not.
 	Number uint64
+	// At is when the answer came, on the clock of the one who asked. Ask sets it, unless
+	// there is none: then it is 0.
+	At int64
 	// NotHeld says that nothing was debited, as the one who was asked doesn't
 	// hold the state of the key. Verdict is zero then.
 	NotHeld bool
@@ -152,6 +155,15 @@ type Handler interface {
 	// is valid until Call returns; the answer must be no longer than MaxCall. An
 	// error goes to the caller as its text.
 	Call(ctx context.Context, from uint64, kind uint8, payload []byte) ([]byte, error)
+}
+
+// Doorkeeper is a Handler that says who may ask.
+type Doorkeeper interface {
+	// Admit is called once for each stream, and for each call, before anything else
+	// is read of it, with the boot that its sender says it is and the certificate,
+	// in DER, that it has shown; nil if it has none. It may wait until ctx is done,
+	// for somebody who isn't known yet. An error goes to the sender as its text.
+	Admit(ctx context.Context, from uint64, certificate []byte) error
 }
 
 // Hello is how the ends of a connection make sure of each other. Where cluster or

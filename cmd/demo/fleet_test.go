@@ -19,8 +19,8 @@ func (d *demo) names() string {
 	return strings.Join(names, " ")
 }
 
-// Replicas come, leave and die while clients are served, and the lowest free number is
-// given again.
+// Replicas come, leave, die and lose sight of each other while clients are served, and the
+// lowest free number is given again.
 func TestFleet(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t)
@@ -33,11 +33,17 @@ func TestFleet(t *testing.T) {
 			}
 		}
 	}
-	if name, err := d.Add(t.Context()); err != nil || name != "replica-4" || d.names() != "1 2 3 4" {
+	sides, err := d.Split()
+	if err != nil || !slices.Equal(sides[0], []string{"replica-1", "replica-2"}) || !slices.Equal(sides[1], []string{"replica-3"}) {
+		t.Errorf("%q, %v", sides, err)
+	}
+	if name, err := d.Add(t.Context()); err != nil || name != "replica-4" || d.names() != "1 2 3 4" || d.Replicas()[3].Side != 0 {
 		t.Fatalf("%q, %v: %s", name, err, d.names())
 	}
-	eventually(t, "replica-4 is one of them", d.settled)
-	serving("with four")
+	eventually(t, "the first side is three", func() bool { return len(d.replicas[3].node.Members()) == 3 })
+	serving("while it is split")
+	d.Heal()
+	eventually(t, "all agree", d.settled)
 
 	if err := d.Kill("replica-2"); err != nil || d.names() != "1 3 4" {
 		t.Fatalf("%v: %s", err, d.names())
@@ -68,19 +74,4 @@ func TestFleet(t *testing.T) {
 	if err := d.Stop("replica-1"); err == nil || !strings.Contains(err.Error(), `no replica is called "replica-1"`) {
 		t.Errorf("stopping it twice: %v", err)
 	}
-}
-
-func TestSplitIsInHalves(t *testing.T) {
-	t.Parallel()
-	d := newDemo(t)
-	sides, err := d.Split()
-	if err != nil || !slices.Equal(sides[0], []string{"replica-1", "replica-2"}) || !slices.Equal(sides[1], []string{"replica-3"}) {
-		t.Errorf("%q, %v", sides, err)
-	}
-	if name, err := d.Add(t.Context()); err != nil || d.Replicas()[3].Side != 0 {
-		t.Errorf("%s came to %+v, %v", name, d.Replicas(), err)
-	}
-	eventually(t, "the first side is three", func() bool { return len(d.replicas[3].node.Members()) == 3 })
-	d.Heal()
-	eventually(t, "all agree", d.settled)
 }

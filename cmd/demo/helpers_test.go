@@ -17,7 +17,7 @@ import (
 )
 
 // patience is far more than anything here takes, on a busy machine too.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // newDemo starts the all-in-one on any free ports, waits until it is ready, and
 // ends it with the test.

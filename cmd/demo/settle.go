@@ -11,7 +11,7 @@ import (
 
 const (
 	// formTime is how long the cluster may take to form. It takes about 0.7 s.
-	formTime = 15 * time.Second
+	formTime = 30 * time.Second
 	// probeTime is how long the owners may take to answer all probes.
 	probeTime = 250 * time.Millisecond
 	maxProbes = 10_000

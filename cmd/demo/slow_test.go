@@ -77,16 +77,16 @@ func TestSlowHungUp(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
-			for { // while the one that looks, below, has the slot
+			for { // a look whether both run may have the slot at the moment
 				req, _ := http.NewRequestWithContext(ctx, "GET", server.URL+"/slow?ms=10000", nil)
 				a, err := c.send(req)
-				if err == nil && a.status == 429 {
-					continue
+				if err != nil {
+					return
 				}
-				if err == nil {
+				if a.status != 429 {
 					t.Errorf("got %d, having hung up", a.status)
+					return
 				}
-				return
 			}
 		})
 	}

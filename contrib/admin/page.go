@@ -18,6 +18,7 @@ type view struct {
 	Name    string
 	Ready   bool
 	Members []cluster.Member
+	Holds   map[string]int // partitions by their holders, as far as is known here
 	Metrics cluster.Metrics
 	Rules   []rule
 	Modes   []bucket.Mode
@@ -30,7 +31,10 @@ func (a *admin) page(w http.ResponseWriter, done *result) {
 	v := view{
 		Name: a.node.Name(), Ready: a.node.Ready(), Members: a.node.Members(), Metrics: a.node.Metrics(),
 		Rules: a.rules(), Modes: []bucket.Mode{bucket.Enforce, bucket.Shadow, bucket.Off},
-		Denied: a.denied(), Result: done,
+		Denied: a.denied(), Result: done, Holds: map[string]int{},
+	}
+	for _, p := range a.node.Table() {
+		v.Holds[p.Holder]++
 	}
 	var page bytes.Buffer
 	text, err := template.New("page").Parse(pageText)

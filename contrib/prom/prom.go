@@ -3,8 +3,8 @@
 //	registry.MustRegister(prom.New(node))
 //	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 //
-// A [Collector] reads Node.Metrics at each scrape, which takes some tens of
-// microseconds; between scrapes it does nothing. It registers itself nowhere, least of
+// A [Collector] reads Node.Metrics at each scrape, which takes a fraction of
+// a millisecond; between scrapes it does nothing. It registers itself nowhere, least of
 // all with Prometheus's global registry. Every metric has the constant label replica,
 // the node's name, so that two nodes in one process don't collide in one registry.
 //

@@ -75,7 +75,7 @@ func TestDashboard(t *testing.T) {
 	p.keepsToTheLimit("after it has healed")
 
 	p.send("20/second", 600)
-	p.until(figure("admitted") + ` > 90`)
+	p.until(`document.getElementById("bound").textContent === "guaranteed: 0"`)
 	p.admitsNothingOver()
 	p.press("#end")
 	p.happens("load \\d+ is over: .*, 0 over the limit")

@@ -136,7 +136,7 @@ func TestTheCallersSpanHasTheDecision(t *testing.T) {
 	} {
 		got := ""
 		for _, a := range spans[i].Attributes() {
-			got += fmt.Sprintf("%s=%s ", a.Key, a.Value.Emit())
+			got += fmt.Sprintf("%s=%s ", a.Key, a.Value.String())
 		}
 		if !strings.HasPrefix(got, want) || strings.Contains(got, secretKey) {
 			t.Errorf("span %d has %s, want %s", i, got, want)
@@ -177,7 +177,7 @@ func TestTraceOfTheOtherCalls(t *testing.T) {
 	for _, s := range recorder.Ended() {
 		words := map[attribute.Key]string{}
 		for _, a := range s.Attributes() {
-			words[a.Key] = a.Value.Emit()
+			words[a.Key] = a.Value.String()
 		}
 		got = append(got, s.Name()+" "+words["shoal.rule"]+" "+words["shoal.outcome"])
 	}

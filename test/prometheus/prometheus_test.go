@@ -25,6 +25,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,27 @@ func TestAlertsFire(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), program(t, "promtool"), "test", "rules", "testdata/alerts_test.yaml").CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// Each alert has a story in which it fires, and no other does.
+func TestEachAlertHasAStory(t *testing.T) {
+	alerts, err := os.ReadFile("../../contrib/prom/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stories, err := os.ReadFile("testdata/alerts_test.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`alert: (\w+)`).FindAllSubmatch(alerts, -1)
+	if len(found) < 10 {
+		t.Errorf("only %d alerts", len(found))
+	}
+	for _, alert := range found {
+		if !bytes.Contains(stories, fmt.Appendf(nil, `alertname="%s"`, alert[1])) {
+			t.Errorf("%s fires in no story", alert[1])
+		}
 	}
 }
 

@@ -86,7 +86,7 @@ func report(ctx context.Context, node *cluster.Node, did *tally, out *json.Encod
 		metrics.Read(live)
 		_ = out.Encode(sample{
 			Gossip: node.GossipAddress(), Ready: m.Ready,
-			Goroutines: runtime.NumGoroutine(), Files: openFiles(), Heap: live[0].Value.Uint64(), Entries: m.Entries,
+			Goroutines: runtime.NumGoroutine(), Files: openFiles(), Heap: live[0].Value.Uint64(), Entries: m.Store.Entries,
 			Decisions: did.decisions.Load(), Degraded: did.degraded.Load(), Errors: did.errors.Load(),
 		})
 	}

@@ -3,6 +3,7 @@ package series
 import (
 	"time"
 
+	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/cluster"
 )
 
@@ -32,13 +33,31 @@ func decisions() []Metric {
 		},
 		counter("shoal.decisions.relayed", "{decision}", "Decisions that came by way of a third replica.", func(m *cluster.Metrics) int64 { return m.Relayed }),
 		counter("shoal.standby.decisions", "{decision}", "Decisions by this replica's copy of what another held that is gone, whoever asked.", func(m *cluster.Metrics) int64 { return m.ByStandby }),
+		gauge("shoal.leases", "{key}", "Keys held here whose tokens are lent to others.", func(m *cluster.Metrics) float64 { return float64(m.Leases.Keys) }),
+		gauge("shoal.leases.tokens", "{token}", "Tokens of keys held here that are lent to others.", func(m *cluster.Metrics) float64 { return float64(m.Leases.Lent) }),
+		counter("shoal.leases.statements", "{message}", "Messages about leases, and about refusals that penalties count, that went to holders without a hit.", func(m *cluster.Metrics) int64 { return m.Leases.Statements }),
 		{
 			Name: "shoal.entries", Unit: "{entry}", Kind: Gauge, Labels: []string{"store"},
 			Help: "Buckets in memory, one for each limit of each key that isn't full: of keys, copies for others included, and of the local shares.",
 			Values: func(m *cluster.Metrics, add Add) {
-				add(float64(m.Entries), "keys")
-				add(float64(m.Shares), "shares")
+				add(float64(m.Store.Entries), "keys")
+				add(float64(m.Shares.Entries), "shares")
 			},
+		},
+		ofStores("shoal.memory", "By", Gauge, "Memory of the buckets and logs.", func(s *bucket.Stats) int64 { return int64(s.Bytes) }),
+		ofStores("shoal.memory.limit", "By", Gauge, "The bound of that memory.", func(s *bucket.Stats) int64 { return int64(s.MaxBytes) }),
+		ofStores("shoal.overflow.entries", "{entry}", Gauge, "Buckets that keys share which found no room.", func(s *bucket.Stats) int64 { return int64(s.Overflow) }),
+		ofStores("shoal.overflow.decisions", "{decision}", Counter, "Decisions by such a shared bucket: they may have been refused too early.", func(s *bucket.Stats) int64 { return s.Overflowed }),
+		ofStores("shoal.entries.dropped", "{entry}", Counter, "Full buckets that were dropped, which loses nothing.", func(s *bucket.Stats) int64 { return s.Dropped }),
+	}
+}
+
+func ofStores(name, unit string, kind Kind, help string, value func(*bucket.Stats) int64) Metric {
+	return Metric{
+		Name: name, Unit: unit, Kind: kind, Labels: []string{"store"}, Help: help,
+		Values: func(m *cluster.Metrics, add Add) {
+			add(float64(value(&m.Store)), "keys")
+			add(float64(value(&m.Shares)), "shares")
 		},
 	}
 }
@@ -96,8 +115,10 @@ func partitions() []Metric {
 				add(float64(m.Handoff.Refused), "refused")
 			},
 		},
+		counter("shoal.moves.declined", "{message}", "Transfers and claims turned down, as their sender could have had no reason for them.", func(m *cluster.Metrics) int64 { return m.Handoff.Declined }),
 		counter("shoal.partitions.forced", "{partition}", "Partitions taken over although a silent member hadn't been asked.", func(m *cluster.Metrics) int64 { return m.Handoff.Forced }),
 		counter("shoal.partitions.doubled", "{partition}", "Partitions that had two holders and became one.", func(m *cluster.Metrics) int64 { return m.Handoff.Doubled }),
+		counter("shoal.panics", "{panic}", "Panics inside the limiter that it recovered from.", func(m *cluster.Metrics) int64 { return m.Panics }),
 		counter("shoal.fenced", "{pause}", "How often this replica stood still for over a second and asked again what it holds.", func(m *cluster.Metrics) int64 { return m.Handoff.Fenced }),
 		gauge("shoal.replication.lag", "s", "How long the oldest change has been waiting that its standby hasn't acknowledged.", func(m *cluster.Metrics) float64 { return m.Replication.Lag.Seconds() }),
 		counter("shoal.replication", "By", "Copies that standbys have acknowledged.", func(m *cluster.Metrics) int64 { return m.Replication.Bytes }),

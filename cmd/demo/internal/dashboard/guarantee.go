@@ -56,6 +56,19 @@ func (g *guarantee) split(now time.Duration) {
 	}
 }
 
+// forced notes that partitions of a silent replica were taken over, which may hold them
+// still: that is a split, until all is whole. After a crash it is what should happen.
+func (g *guarantee) forced(now time.Duration) {
+	g.mu.Lock()
+	after := g.crash > 0 && now-g.crash < 2*crashTime
+	apart := g.cut != 0
+	g.mu.Unlock()
+	if !after && !apart {
+		g.split(now)
+		g.heal()
+	}
+}
+
 // heal notes that nothing cuts it any more. It is apart until it is seen to be whole.
 func (g *guarantee) heal() {
 	g.mu.Lock()

@@ -177,6 +177,9 @@ func TestGuarantee(t *testing.T) {
 				g.see((at+1)*time.Second, true)
 			}
 		}, 2 * (40 + 20 + 1), "split for 2.0 s"},
+		{"a silent replica that was taken over", func(g *guarantee) { g.forced(5 * time.Second); g.see(6*time.Second, true) }, 2 * (20 + 10 + 1), "split for 1.0 s"},
+		{"one that has crashed", func(g *guarantee) { g.kill(4*time.Second, 3, false); g.forced(5 * time.Second) }, 3, "crash"},
+		{"a side of a split", func(g *guarantee) { g.split(10 * time.Second); g.forced(10 * time.Second) }, 2 * 21, "split"},
 		{"a busy machine", func(g *guarantee) { g.degraded(time.Second) }, 1, "too busy"},
 		{"standbys after a crash", func(g *guarantee) { g.kill(time.Second, 3, false); g.degraded(2 * time.Second) }, 3, "crash"},
 		{"long after it", func(g *guarantee) { g.kill(time.Second, 3, false); g.degraded(7 * time.Second) }, 4, "crash"},

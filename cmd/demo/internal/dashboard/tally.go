@@ -18,10 +18,12 @@ type tally struct {
 // counts are of decisions.
 type counts struct {
 	admitted, refused int64
+	forced            int64 // partitions that were taken over from a silent replica
 	paths             paths
 }
 
 func countsOf(m cluster.Metrics) (c counts) {
+	c.forced = m.Handoff.Forced
 	for _, d := range m.Decisions {
 		if d.Outcome == cluster.Refused {
 			c.refused += d.Count
@@ -48,6 +50,7 @@ func countsOf(m cluster.Metrics) (c counts) {
 func (t *counts) gain(c, before counts) {
 	t.admitted += c.admitted - before.admitted
 	t.refused += c.refused - before.refused
+	t.forced += c.forced - before.forced
 	t.paths.Local += c.paths.Local - before.paths.Local
 	t.paths.Forwarded += c.paths.Forwarded - before.paths.Forwarded
 	t.paths.Leased += c.paths.Leased - before.paths.Leased

@@ -73,7 +73,7 @@ const shownDenied = 8
 func (d *Dashboard) tick() {
 	now := d.since()
 	s := snapshot{Time: now.Milliseconds(), Replicas: []replicaStatus{}, Denied: []denied{}}
-	replicas := *d.replicas.Load()
+	replicas, forced := *d.replicas.Load(), d.tally.all.forced
 	for _, r := range replicas {
 		m := r.Node.Metrics()
 		d.tally.add(r, m)
@@ -83,6 +83,9 @@ func (d *Dashboard) tick() {
 	d.tally.keep(replicas)
 	s.Paths = d.tally.all.paths
 	if v := d.drive.Load(); v != nil {
+		if v.running() && d.tally.all.forced > forced {
+			v.guarantee.forced(now)
+		}
 		s.Load = v.status(now)
 		for _, c := range v.denied.Most(shownDenied) {
 			s.Denied = append(s.Denied, denied{v.keys[c.Key], c.N})

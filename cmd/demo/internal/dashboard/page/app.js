@@ -26,6 +26,7 @@ on(source, "history", samples => {
   if (samples.length && samples.at(-1).t < latest) lists.forget(); // another run of the demo
   series.clear();
   samples.forEach(s => series.add(s));
+  charts.forEach(c => { c.top = undefined; }); // nothing to glide from
 });
 
 on(source, "tick", tick => {

@@ -63,7 +63,7 @@ function nice(n) {
 // stacked draws the rates of all replicas on top of each other.
 export class Stacked {
   constructor(element, series, which, name) {
-    Object.assign(this, {element, series, which, name, top: 10});
+    Object.assign(this, {element, series, which, name});
   }
 
   draw() {
@@ -75,7 +75,7 @@ export class Stacked {
     let most = 10;
     for (const s of samples) most = Math.max(most, sum(s), this.which === "a" ? s.line * 1.15 : 0);
     const goal = nice(most);
-    this.top = calm() ? goal : this.top + (goal - this.top) * .25;
+    this.top = this.top === undefined || calm() ? goal : this.top + (goal - this.top) * .25;
     if (Math.abs(this.top - goal) < goal * .01) this.top = goal;
     const y = v => height - below - v / this.top * (height - above - below);
 
