@@ -46,7 +46,7 @@ var borrowMistakes = []mutant{
 	{"refuse what costs less", "TestARefusalOfMuchLetsLittlePass", "cluster/denial.go", []string{
 		"|| more < 0 {", "{",
 	}},
-	{"tell what more waits for by what less does", "TestWaitingIsEnoughAfterLessWasRefused", "cluster/hot.go", []string{
+	{"tell what more waits for by what less does", "TestWaitingIsEnoughAfterLessWasRefused", "cluster/refuse.go", []string{
 		"|| more > 0 && !k.alike && n <= k.most {", "{",
 	}},
 	{"refuse for as long as it takes", "TestRefusalsEndWithResetsAndRefunds", "cluster/denial.go", []string{
@@ -58,10 +58,10 @@ var borrowMistakes = []mutant{
 	{"refuse under other numbers", "TestRefusalsUnderOtherNumbers", "cluster/hot.go", []string{
 		"return k != nil && (k.rule == rule || k.rule.Equivalent(rule))", "return k != nil || rule == nil",
 	}},
-	{"repeat what a standby has refused", "cluster TestWhatIsHeard", "cluster/hot.go", []string{
+	{"repeat what a standby has refused", "cluster TestWhatIsHeard", "cluster/refuse.go", []string{
 		"	if v.Degraded {\n		return\n	}\n", "",
 	}},
-	{"tell no penalty of what was refused elsewhere", "TestPenaltiesCountWhatIsRefusedElsewhere", "cluster/hot.go", []string{
+	{"tell no penalty of what was refused elsewhere", "TestPenaltiesCountWhatIsRefusedElsewhere", "cluster/refuse.go", []string{
 		"		k.refusals.Add(1)\n", "",
 	}},
 	{"tell penalties too late", "TestPenaltiesCountWhatIsRefusedElsewhere", "cluster/hot.go", []string{
