@@ -6,7 +6,7 @@ import (
 )
 
 // takeOne is take for the commonest hit by far: on a rule that is one token bucket,
-// of a key that is there in the same numbers. It decides exactly as takeAll does, to
+// of a key that is there in the same numbers. It decides exactly as decide does, to
 // which it leaves every other hit, in a third of the time: what it works with stays in
 // registers. n is at least 0.
 func (s *Store) takeOne(v *Verdict, held *atomic.Int64, rule *Rule, digest Digest, n, now int64) (ok bool) {
