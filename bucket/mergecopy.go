@@ -10,6 +10,9 @@ import (
 // number of times. The copy is checked as a whole before anything is done: the
 // error says what is wrong with it, and no entry can be brought beyond what its
 // limit allows, or into another partition.
+//
+// Where MaxLimits different limits are in use already, what a copy says of another is
+// dropped. Its keys are refused until there is room, and then may have one burst more.
 func (s *Store) Merge(partition int, copied []byte, now int64) error {
 	c, err := parseCopy(partition, copied)
 	if err != nil {

@@ -153,18 +153,12 @@ func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
 	}
 	sh := s.shard(h.digest)
 	sh.mu.Lock()
+	defer sh.mu.Unlock()
 	if held != nil && held.Load() == 0 {
-		sh.mu.Unlock()
 		return false
 	}
-	s.takeAll(v, sh, h)
-	return true
-}
-
-// takeAll is take under the shard's lock, which it unlocks.
-func (s *Store) takeAll(v *Verdict, sh *shard, h *hit) {
-	defer sh.mu.Unlock()
 	s.decide(v, sh, h)
+	return true
 }
 
 // decide writes its verdict to v, which is zero before, and reports whether it charged

@@ -6,19 +6,19 @@ import (
 )
 
 // takeOne is take for the commonest hit by far: on a rule that is one token bucket,
-// of a key that is there in the same numbers. It decides exactly as takeAll does, to
+// of a key that is there in the same numbers. It decides exactly as decide does, to
 // which it leaves every other hit, in a third of the time: what it works with stays in
 // registers. n is at least 0.
 func (s *Store) takeOne(v *Verdict, held *atomic.Int64, rule *Rule, digest Digest, n, now int64) (ok bool) {
 	t, sh := &rule.terms[0], s.shard(digest)
-	sh.mu.Lock() // not unlocked by a defer, which would take as long as the arithmetic: nothing here can panic
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
 	if held != nil && held.Load() == 0 {
-		sh.mu.Unlock()
 		return false
 	}
 	e := sh.table.find(digest.Hi, t.lo(digest))
 	if e == nil || uint64(n) > t.gcra.burst || s.unusual(sh, digest) || !s.limits.at(e.number()).same(&t.numbers) {
-		s.takeAll(v, sh, &hit{rule.terms, rule.plain, rule.print, digest, n, now})
+		s.decide(v, sh, &hit{rule.terms, rule.plain, rule.print, digest, n, now})
 		return true
 	}
 	g := &t.gcra
@@ -38,7 +38,6 @@ func (s *Store) takeOne(v *Verdict, held *atomic.Int64, rule *Rule, digest Diges
 		r := &v.Receipt
 		r.at, r.tokens, r.store, r.rule, r.owed = now, n, s.id, rule.print, after.ns>>rule.grain
 	}
-	sh.mu.Unlock()
 	return true
 }
 

@@ -12,8 +12,8 @@ import (
 
 // The limiter lives in its user's process, and must not take it along: where it
 // panics, by a mistake in it or in what it was given (a Log, a Network), a caller has
-// the answer of the rule's failure policy, and a goroutine begins anew. Every lock is
-// left by defer. What was half done is as if its replica had crashed at that point.
+// the answer of the rule's failure policy, and a goroutine begins anew. Every lock under
+// which anything can panic is left by defer. What was half done is as if its replica had crashed at that point.
 
 // againTime is how long a goroutine waits after a panic before it begins anew.
 const againTime = 100 * time.Millisecond

@@ -154,11 +154,16 @@ func (p *Peer) receive(stream grpc.ClientStream) error {
 		// The callers just woken are about to ask again: let their hits make
 		// the next frame before it leaves.
 		runtime.Gosched()
-		p.mu.Lock()
-		p.inFlight -= freed
-		p.pump()
-		p.mu.Unlock()
+		p.freed(freed)
 	}
+}
+
+// freed lets what has waited for so many frames go on.
+func (p *Peer) freed(frames int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inFlight -= frames
+	p.pump()
 }
 
 // received deals with the frame b, and returns how many frames no longer hold back

@@ -103,18 +103,18 @@ func (p *Peer) beatIfDue(now int64) {
 func (p *Peer) beat() {
 	stream := p.stream
 	p.sending, p.beatDue = true, false
-	p.mu.Unlock()
-	now := p.config.Now()
-	f := heartbeat(now)
-	p.mu.Lock()
+	var now int64
+	var f *frame
+	p.released(func() {
+		now = p.config.Now()
+		f = heartbeat(now)
+	})
 	if p.stream == stream {
 		p.beating = true
 		p.beaten.at, p.beaten.number = now, p.sequence
 		p.unanswered += heartbeatBytes
 		p.watch(now + p.silence + grain)
-		p.mu.Unlock()
-		_ = stream.SendMsg(f) // as in send
-		p.mu.Lock()
+		p.released(func() { _ = stream.SendMsg(f) }) // as in send
 	}
 	p.sending = false
 }

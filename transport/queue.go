@@ -91,11 +91,12 @@ func (p *Peer) collect() *batch {
 func (p *Peer) send(b *batch) {
 	stream := p.stream
 	p.sending = true
-	p.mu.Unlock()
-	now := p.config.Now()
-	p.out.out = p.buffers.Get(b.bytes)
-	b.encode(*p.out.out, now)
-	p.mu.Lock()
+	var now int64
+	p.released(func() {
+		now = p.config.Now()
+		p.out.out = p.buffers.Get(b.bytes)
+		b.encode(*p.out.out, now)
+	})
 	if p.stream != stream {
 		p.sending = false
 		p.buffers.Put(p.out.out)
@@ -110,12 +111,25 @@ func (p *Peer) send(b *batch) {
 	if !p.beating {
 		p.watch(p.nextBeat() + grain)
 	}
-	p.mu.Unlock()
 	// It can't block: see quota. Its error is the receiver's to handle, who gets
 	// the same.
-	_ = stream.SendMsg(&p.out)
-	p.mu.Lock()
+	p.released(func() { _ = stream.SendMsg(&p.out) })
 	p.sending = false
+}
+
+// released calls f without p.mu, which is held. If f panics p.mu is held again all the
+// same, for those who leave it by defer: to unlock it twice would end the process.
+func (p *Peer) released(f func()) {
+	p.mu.Unlock()
+	returned := false
+	defer func() {
+		p.mu.Lock()
+		if !returned {
+			p.sending = false
+		}
+	}()
+	f()
+	returned = true
 }
 
 func (p *Peer) newBatch() *batch {

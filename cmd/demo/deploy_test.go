@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +136,7 @@ type stateful struct {
 					}
 					Readiness probe `yaml:"readinessProbe"`
 					Liveness  probe `yaml:"livenessProbe"`
+					Resources struct{ Limits struct{ Memory string } }
 					Lifecycle struct {
 						PreStop struct{ Sleep struct{ Seconds int } } `yaml:"preStop"`
 					}
@@ -196,6 +198,11 @@ func TestKubernetesFits(t *testing.T) {
 	grace := time.Duration(pod.Grace) * time.Second
 	if least := preStop + r.linger + goodbye; preStop == 0 || grace < least {
 		t.Errorf("a pod has %v to end, and may take %v", grace, least)
+	}
+	// The buckets may take MaxMemory, 256 MiB by default, and a fifth more.
+	mb, err := strconv.Atoi(strings.TrimSuffix(c.Resources.Limits.Memory, "Mi"))
+	if err != nil || mb*10 < 256*12 {
+		t.Errorf("a pod may have %s of memory: a flood of keys would end it", c.Resources.Limits.Memory)
 	}
 	if low := byName["HorizontalPodAutoscaler shoal"].Spec.MinReplicas; set.Replicas < 3 || low != set.Replicas {
 		t.Errorf("%d replicas, at least %d", set.Replicas, low)
