@@ -84,7 +84,7 @@ func (t *hotKeys) hearLease(h *transport.Hit, a *transport.Answer, now int64) {
 
 // warm makes a lease of a hit's key, with nothing in it, unless there is one.
 func (t *hotKeys) warm(h *transport.Hit, now int64) {
-	if k := t.find(h.Digest); k.under(h.Rule) && k.lease.Load() != nil || h.Peek || h.Rule.LeaseTerm() == 0 || t.refunded.has(h.Rule.Name()) {
+	if k := t.find(h.Digest); k.under(h.Rule) && k.lease.Load() != nil || h.Peek || h.Rule.LeaseTerm() == 0 || t.refunded.has(h.Rule.Name(), now) {
 		return
 	}
 	k := t.of(h.Digest, h.Rule)

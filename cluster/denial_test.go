@@ -169,13 +169,16 @@ func TestLongerForMore(t *testing.T) {
 	}
 }
 
-func TestNamesAreBounded(t *testing.T) {
+func TestNamesAreForgotten(t *testing.T) {
 	var s names
-	if s.has("a") || !s.add("a") || s.add("a") || !s.has("a") {
+	if s.has("a", 1) || !s.add("a", 1) || s.add("a", 2) || !s.has("a", nameTime) || s.has("a", nameTime+1) {
 		t.Error("a name")
 	}
+	if s.add("a", nameTime) || !s.has("a", 2*nameTime-1) || !s.add("a", 3*nameTime) {
+		t.Error("a name that is added again")
+	}
 	for i := range 3 * mostNames {
-		if s.add(fmt.Sprint(i)); len(*s.sets.Load()) > mostNames {
+		if s.add(fmt.Sprint(i), 5); len(*s.sets.Load()) > mostNames {
 			t.Fatal("too many names")
 		}
 	}

@@ -42,6 +42,11 @@
 // A replica that was suspended doesn't know what has become of its tokens: it decides
 // nothing until it has claimed them again, or handed its copies to who has them now.
 //
+// Keys that are asked for often need no message each time: what their holder has
+// refused is refused here until the time that it named, and a replica that hits a key
+// again and again is lent tokens of it, which it spends by itself (package bucket says
+// why that lets nothing too much pass). One bounded table has both.
+//
 // What runs under a concurrency limit is soft state beside the buckets: each replica
 // tells the holder how much runs there, and repeats it every second; what isn't
 // repeated is void. It travels with the token.

@@ -34,7 +34,7 @@ func (n *Node) Refund(ctx context.Context, rule *bucket.Rule, key string, r buck
 	if n.shares.RefundShare(rule, d, r, now, len(n.view.Load().members)) {
 		return nil // it was a share
 	}
-	defer n.hot.refund(d, rule)
+	defer n.hot.refund(d, rule, now)
 	if n.hot.unspend(d, &r, now) {
 		return nil
 	}

@@ -55,10 +55,10 @@ var borrowMistakes = []mutant{
 	{"refuse under other numbers", "TestRefusalsUnderOtherNumbers", "cluster/hot.go", []string{
 		"return k != nil && (k.rule == rule || k.rule.Equivalent(rule))", "return k != nil || rule == nil",
 	}},
-	{"repeat what a standby has refused", "cluster TestWhatIsHeard", "cluster/hot.go", []string{
+	{"repeat what a standby has refused", "cluster TestWhatIsHeard", "cluster/refuse.go", []string{
 		"	if v.Degraded {\n		return\n	}\n", "",
 	}},
-	{"tell no penalty of what was refused elsewhere", "TestPenaltiesCountWhatIsRefusedElsewhere", "cluster/hot.go", []string{
+	{"tell no penalty of what was refused elsewhere", "TestPenaltiesCountWhatIsRefusedElsewhere", "cluster/refuse.go", []string{
 		"		k.refusals.Add(1)\n", "",
 	}},
 	{"tell penalties too late", "TestPenaltiesCountWhatIsRefusedElsewhere", "cluster/hot.go", []string{

@@ -1,0 +1,106 @@
+package cluster
+
+import (
+	"math"
+
+	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/transport"
+)
+
+// refuses is denial's, and counts what the penalties have to know.
+func (k *hotKey) refuses(n, now int64, v *bucket.Verdict) bool {
+	more, refused := k.denial.refuses(n, now, v)
+	if !refused {
+		return false
+	}
+	plain := int(v.Limit) < len(k.limits) // else a penalty refuses, which costs nothing
+	if k.penal && plain {
+		k.refusals.Add(1)
+	}
+	switch {
+	case n > k.most:
+		v.RetryAfter = bucket.Never
+	case more > 0 && plain:
+		v.RetryAfter = rest(satAdd(int64(v.RetryAfter), int64(longer(&k.limits[v.Limit], more))), 0)
+	}
+	return true
+}
+
+// hear notes what the holder has answered to a hit that was asked at asked.
+func (t *hotKeys) hear(h *transport.Hit, a *transport.Answer, asked, now int64) {
+	v := &a.Verdict
+	if v.Degraded {
+		return
+	}
+	if a.Hot || h.Statement.Seq != 0 {
+		t.hearLease(h, a, now)
+	}
+	switch {
+	case h.Tokens == 0 || asked <= t.reset.Load():
+	case v.Allowed:
+		if t.used.Load() > 0 {
+			t.forgive(h.Digest, h.Tokens)
+		}
+	case !h.Peek:
+		most := denialCap
+		if t.refunded.has(h.Rule.Name(), now) {
+			most = refundedCap
+		}
+		if asked+int64(min(v.RetryAfter, most)) <= now {
+			return
+		}
+		k := t.of(h.Digest, h.Rule)
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.denial.note(h.Tokens, asked, now, v, most)
+	}
+}
+
+// forgive refuses n tokens of a key no more by what is known here.
+func (t *hotKeys) forgive(d bucket.Digest, n int64) {
+	if k := t.find(d); k != nil && k.denial.until.Load() != 0 {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.denial.clear(n)
+	}
+}
+
+// forget forgets what has been refused of a key that is reset. What was lent of it
+// goes on: its holder still has it for lent.
+func (t *hotKeys) forget(d bucket.Digest, now int64) {
+	t.reset.Store(now)
+	k := t.find(d)
+	if k == nil {
+		return
+	}
+	k.refusals.Store(0)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.denial.clear(math.MaxInt64)
+	if l := k.lease.Load(); l != nil {
+		l.scarce.Store(false)
+		l.next.Store(0)
+	}
+}
+
+// takeBack has refusals of a key told again that its holder has certainly not heard.
+func (t *hotKeys) takeBack(h *transport.Hit) {
+	if k := t.find(h.Digest); h.Refused > 0 && k.under(h.Rule) {
+		k.refusals.Add(h.Refused)
+	}
+}
+
+// refund notes that a hit of a rule is given back: others may be, and refusals of the
+// rule's keys can't be relied on for long.
+func (t *hotKeys) refund(d bucket.Digest, rule *bucket.Rule, now int64) {
+	if !t.refunded.add(rule.Name(), now) {
+		t.forgive(d, math.MaxInt64)
+		return
+	}
+	for i := range t.slots {
+		if k := t.slots[i].Load(); k != nil && k.rule.Name() == rule.Name() {
+			t.forgive(k.digest, math.MaxInt64)
+			k.end()
+		}
+	}
+}
