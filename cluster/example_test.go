@@ -2,10 +2,15 @@ package cluster_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
 
 	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/cluster"
@@ -49,4 +54,41 @@ func Example() {
 	// Output:
 	// 200 OK
 	// 429 Too Many Requests
+}
+
+// serve answers on addr until ctx is done, say by a signal.NotifyContext of SIGTERM,
+// and then leaves without losing what was counted.
+func serve(ctx context.Context, addr string, node *cluster.Node, handler http.Handler) error {
+	mux := http.NewServeMux()
+	mux.Handle("/", handler)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !node.Ready() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	server := &http.Server{Addr: addr, Handler: mux}
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		within, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		stopped <- errors.Join(server.Shutdown(within), node.Close(within))
+	}()
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-stopped
+}
+
+// A service that leaves its cluster when it is told to stop.
+func Example_leave() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	node, err := cluster.Start(ctx, cluster.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	time.AfterFunc(0, stop) // as SIGTERM does
+	fmt.Println(serve(ctx, "127.0.0.1:0", node, http.NotFoundHandler()))
+	// Output: <nil>
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// row is the figures of one scenario, a line of the README's table.
+// row is the figures of one scenario, a line of the table in docs/guarantees.md.
 type row struct {
 	scenario        string
 	calls, admitted int

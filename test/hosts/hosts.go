@@ -8,7 +8,7 @@
 //
 // and is skipped, with the reason, where it can't run. SHOAL_HOSTS=required makes
 // that a failure; .ci/hosts does so. -figures names a file for the table of figures
-// that stands in the README. A plain `go test ./...` runs only the tests of the
+// that stands in docs/guarantees.md. A plain `go test ./...` runs only the tests of the
 // checker.
 //
 // A lab is a bridge in one namespace and a host, which is a namespace with one
