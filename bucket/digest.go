@@ -3,6 +3,9 @@ package bucket
 import (
 	"encoding/binary"
 	"sync/atomic"
+	"unsafe"
+
+	"github.com/dchest/siphash"
 )
 
 // Digest is the identity of a key under a rule: all that leaves the replica
@@ -51,6 +54,12 @@ func (r *Rule) keyed(k *DigestKey) (hi, lo uint64) {
 
 func (k *DigestKey) of(name string) (hi, lo uint64) {
 	return sipHash(binary.LittleEndian.Uint64(k[:8]), binary.LittleEndian.Uint64(k[8:]), name)
+}
+
+// sipHash is SipHash-2-4 with 128 bits of output (Aumasson and Bernstein 2012), of a
+// string that isn't copied for it: it is only read.
+func sipHash(k0, k1 uint64, s string) (hi, lo uint64) {
+	return siphash.Hash128(k0, k1, unsafe.Slice(unsafe.StringData(s), len(s)))
 }
 
 // shared is what all copies of a Rule have together.
