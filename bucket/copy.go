@@ -97,15 +97,12 @@ func (s *Store) AppendCopy(b []byte, partition int, now int64) (_ []byte, entrie
 	return c.finish(b), int(c.count)
 }
 
-// shardParts is how many partitions lie in a shard.
-const shardParts = 1 << partitionBits / shardCount
-
 // Changes hands over the entries that were charged or merged since the last call, each
 // partition's in the form of AppendCopy, in one shard of 256. Those of partitions that
 // aren't wanted are forgotten: wanted is called under the shard's lock. What each is
 // given may be kept. It needs StoreConfig.Track.
 func (s *Store) Changes(shard int, now int64, wanted func(partition int) bool, each func(partition int, changes []byte)) {
-	var copies [shardParts][]byte
+	var copies [partitionsEach][]byte
 	s.changes(&copies, shard%shardCount, now, wanted)
 	for i, b := range copies {
 		if b != nil {
@@ -115,7 +112,7 @@ func (s *Store) Changes(shard int, now int64, wanted func(partition int) bool, e
 }
 
 // changes collects what Changes hands over, by the partitions of the shard.
-func (s *Store) changes(copies *[shardParts][]byte, shard int, now int64, wanted func(partition int) bool) {
+func (s *Store) changes(copies *[partitionsEach][]byte, shard int, now int64, wanted func(partition int) bool) {
 	sh := &s.shards[shard]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -124,7 +121,7 @@ func (s *Store) changes(copies *[shardParts][]byte, shard int, now int64, wanted
 		return
 	}
 	s.writeOut(shard, now) // which may add to the list
-	var copiers [shardParts]copier
+	var copiers [partitionsEach]copier
 	share(&copiers, *list)
 	for _, d := range *list {
 		e := sh.table.find(d.Hi, d.Lo)
@@ -135,7 +132,7 @@ func (s *Store) changes(copies *[shardParts][]byte, shard int, now int64, wanted
 		if !wanted(partitionOf(e.hi)) {
 			continue
 		}
-		c := &copiers[partitionOf(e.hi)/shardCount]
+		c := &copiers[partitionIn(e.hi)]
 		c.store, c.shard, c.now = s, shard, now
 		c.add(e)
 	}
@@ -144,7 +141,7 @@ func (s *Store) changes(copies *[shardParts][]byte, shard int, now int64, wanted
 }
 
 // finish puts the copies into one piece of memory.
-func finish(copies *[shardParts][]byte, copiers *[shardParts]copier) {
+func finish(copies *[partitionsEach][]byte, copiers *[partitionsEach]copier) {
 	size := 0
 	for i := range copiers {
 		size += copiers[i].size()
@@ -160,10 +157,10 @@ func finish(copies *[shardParts][]byte, copiers *[shardParts]copier) {
 }
 
 // share gives the copiers room for what is on the list, of one piece of memory.
-func share(copiers *[shardParts]copier, list []Digest) {
-	var counts [shardParts]int
+func share(copiers *[partitionsEach]copier, list []Digest) {
+	var counts [partitionsEach]int
 	for _, d := range list {
-		counts[partitionOf(d.Hi)/shardCount]++
+		counts[partitionIn(d.Hi)]++
 	}
 	room := make([]byte, len(list)*copyRecord)
 	for i, n := range counts {
