@@ -25,11 +25,9 @@ func (s *Store) AskHeld(held *atomic.Int64, rule *Rule, d Digest, a Ask, now int
 	sh := s.shard(d)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	since := int64(0)
-	if held != nil {
-		if since = held.Load(); since == 0 {
-			return answer, false
-		}
+	since, ok := heldSince(held)
+	if !ok {
+		return answer, false
 	}
 	if lasts == 0 {
 		s.decide(&answer.Verdict, sh, &h)
@@ -56,11 +54,9 @@ func (s *Store) Heat(held *atomic.Int64, rule *Rule, d Digest, peer uint64, hits
 	sh := s.shard(d)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	since := int64(0)
-	if held != nil {
-		if since = held.Load(); since == 0 {
-			return false
-		}
+	since, ok := heldSince(held)
+	if !ok {
+		return false
 	}
 	if l := s.lease(sh, d, moment{now, satAdd(s.epoch, now)}); l != nil && l.find(peer, since) >= 0 {
 		return true

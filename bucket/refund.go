@@ -44,12 +44,11 @@ func (s *Store) refund(held *atomic.Int64, h *hit, r Receipt) (credited, ok bool
 	sh := s.shard(h.digest)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	since := sh.table.aside.refunds.void
-	if held != nil {
-		if since = max(since, held.Load()); held.Load() == 0 {
-			return false, false
-		}
+	since, ok := heldSince(held)
+	if !ok {
+		return false, false
 	}
+	since = max(since, sh.table.aside.refunds.void)
 	if r.tokens <= 0 || r.store != s.id || r.rule != h.print || r.at < since || sh.table.aside.refunds.forgot(h.digest, r.at) {
 		return false, true
 	}

@@ -130,9 +130,18 @@ func (s *Store) TakeHeldShare(v *Verdict, held *atomic.Int64, rule *Rule, d Dige
 // TakeShare is TakeDigest by a limit divided among that many replicas: its
 // Count and Burst, but never less than one token.
 func (s *Store) TakeShare(rule *Rule, d Digest, n, now int64, replicas int) (v Verdict) {
-	var space [MaxLimits]term
-	s.take(&v, nil, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
+	s.TakeHeldShare(&v, nil, rule, d, n, now, replicas)
 	return v
+}
+
+// heldSince is the value of held: since when the state is here. ok says whether it isn't
+// 0. Where there is no such condition, and held is nil, the state was always here.
+func heldSince(held *atomic.Int64) (since int64, ok bool) {
+	if held == nil {
+		return 0, true
+	}
+	since = held.Load()
+	return since, since != 0
 }
 
 // hit is what a store is asked to decide.
