@@ -22,6 +22,19 @@ const (
 	TokenAwaited
 )
 
+// state is the word for it in Partition.State.
+func (t Token) state() string {
+	switch t {
+	case TokenHeld:
+		return "held"
+	case TokenSending:
+		return "sending"
+	case TokenDoubtful:
+		return "doubtful"
+	}
+	return "none"
+}
+
 // Tokens returns what the node has of each partition at this moment, in some tens of
 // microseconds. In a cluster that is whole and at rest one replica, the owner, says
 // TokenHeld of a partition, and all others TokenElsewhere. It is safe for concurrent

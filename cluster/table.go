@@ -23,10 +23,10 @@ type Partition struct {
 func (n *Node) Table() []Partition {
 	v := n.view.Load()
 	table := make([]Partition, ring.Partitions)
-	states := n.parts.states()
+	tokens := n.Tokens()
 	for i := range table {
 		p := &table[i]
-		p.Owner, p.Standby, p.State = v.owner(i).name, v.table.Standby(i), states[i]
+		p.Owner, p.Standby, p.State = v.owner(i).name, v.table.Standby(i), tokens[i].state()
 		holder := handoff.Boot(n.parts.trails[i].hint.Load())
 		kept := handoff.Boot(n.parts.kept[i].Load())
 		switch {
@@ -43,23 +43,4 @@ func (n *Node) Table() []Partition {
 		}
 	}
 	return table
-}
-
-// states is what this replica has of each partition, in words.
-func (p *partitions) states() (states [ring.Partitions]string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i := range states {
-		switch p.parts[i].State() {
-		case handoff.Hold:
-			states[i] = "held"
-		case handoff.Sending:
-			states[i] = "sending"
-		case handoff.Doubt:
-			states[i] = "doubtful"
-		default:
-			states[i] = "none"
-		}
-	}
-	return states
 }
