@@ -64,8 +64,8 @@ func (d *denial) note(n, asked, now int64, v *bucket.Verdict, most time.Duration
 	d.limit.Store(uint32(v.Limit))
 	d.until.Store(until)
 	d.least.Store(n)
-	d.retry.Store(after(now, v.RetryAfter))
-	d.whole.Store(after(now, v.ResetAfter))
+	d.retry.Store(satAdd(now, int64(v.RetryAfter)))
+	d.whole.Store(satAdd(now, int64(v.ResetAfter)))
 	d.remaining.Store(v.Remaining)
 	d.version.Add(1)
 }
@@ -106,15 +106,7 @@ func longer(l *bucket.Limit, more int64) time.Duration {
 // over reports whether nothing is refused any more.
 func (d *denial) over(now int64) bool { return now >= d.until.Load() }
 
-// after is the time d after now; of bucket.Never it is never.
-func after(now int64, d time.Duration) int64 {
-	if int64(d) > math.MaxInt64-now {
-		return math.MaxInt64
-	}
-	return now + int64(d)
-}
-
-// rest is how long it is from now to at.
+// rest is how long it is from now to at, which satAdd has made: the largest is never.
 func rest(at, now int64) time.Duration {
 	if at == math.MaxInt64 {
 		return bucket.Never

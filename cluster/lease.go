@@ -228,7 +228,7 @@ func (l *lease) take(g *transport.Grant, v *bucket.Verdict, now int64) {
 	l.expires.Store(max(l.expires.Load(), l.asked+min(int64(g.Term), l.term)))
 	l.left.Store(g.Left)
 	l.limit.Store(uint32(v.Limit))
-	l.whole.Store(after(now, v.ResetAfter))
+	l.whole.Store(satAdd(now, int64(v.ResetAfter)))
 	l.scarce.Store(g.Hold > 0)
 	hold := min(g.Hold, time.Duration(l.term))
 	pause := int64(hold)
