@@ -11,6 +11,8 @@ require (
 	github.com/shoal-dev/shoal v0.0.0
 )
 
+require github.com/dchest/siphash v1.2.3 // indirect
+
 require (
 	github.com/bytedance/gopkg v0.1.3 // indirect
 	github.com/bytedance/sonic v1.15.0 // indirect
