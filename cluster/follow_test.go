@@ -164,7 +164,7 @@ func TestTheWayToAMemberIsKept(t *testing.T) {
 			t.Error(err)
 		}
 		eventually(t, time.Second, "c has gone", func() bool { return a.memberNames() == "a b" })
-		if a.view.Load().boot(b.gossip.boot).peer != way || !way.Connected() {
+		if a.view.Load().boot(b.gossip.boot).peer != way || !way.Condition().Connected {
 			t.Error("another stream to b, because c went")
 		}
 		hit := transport.Hit{Rule: bucket.MustRule("api", "1/second")}

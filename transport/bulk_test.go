@@ -237,7 +237,7 @@ func TestAnotherBoot(t *testing.T) {
 		if _, err := peer.Call(w.Context(), 1, nil); !errors.Is(err, transport.ErrUnavailable) || !strings.Contains(err.Error(), "boot") {
 			w.Errorf("call: %v", err)
 		}
-		if n := owner.decided.Load(); n != 0 || peer.Connected() {
+		if n := owner.decided.Load(); n != 0 || peer.Condition().Connected {
 			w.Errorf("%d hits were decided", n)
 		}
 		if text := log.String(); !strings.Contains(text, "means boot") {

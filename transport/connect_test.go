@@ -15,7 +15,7 @@ import (
 // connects waits until the peer is connected, and wants that within d.
 func (w *world) connects(p *transport.Peer, d time.Duration) {
 	w.Helper()
-	for began := time.Now(); !p.Connected(); time.Sleep(100 * time.Microsecond) {
+	for began := time.Now(); !p.Condition().Connected; time.Sleep(100 * time.Microsecond) {
 		if took := time.Since(began); took > d {
 			w.Fatalf("not connected after %v", took)
 		}
@@ -174,7 +174,7 @@ func TestClose(t *testing.T) {
 		})
 		for _, p := range []*transport.Peer{connected, unconnected} {
 			w.took(0, 0, func() { w.ask(p, 1, transport.ErrClosed) })
-			if p.Connected() {
+			if p.Condition().Connected {
 				t.Error("closed, and connected")
 			}
 			p.Close() // again

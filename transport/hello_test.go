@@ -57,7 +57,7 @@ func TestHelloMismatch(t *testing.T) {
 				peer := w.dial(logTo(&log, slog.LevelInfo))
 				for range 100 {
 					w.ask(peer, 1, transport.ErrUnavailable)
-					if peer.Connected() {
+					if peer.Condition().Connected {
 						t.Fatal("connected")
 					}
 					time.Sleep(100 * time.Millisecond)

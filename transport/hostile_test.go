@@ -180,8 +180,8 @@ func TestOwnerThatSaysNoHello(t *testing.T) {
 			return nil
 		})
 		time.Sleep(10 * time.Second)
-		if n := h.dials.Load(); n < 5 || n > 9 || h.Connected() {
-			t.Errorf("%d attempts in 10 s, connected %v", n, h.Connected())
+		if n := h.dials.Load(); n < 5 || n > 9 || h.Condition().Connected {
+			t.Errorf("%d attempts in 10 s, connected %v", n, h.Condition().Connected)
 		}
 		if _, err := ask(h.Peer, hit(0), h.config.Now()+int64(50*ms)); err != ErrUnavailable {
 			t.Error(err)

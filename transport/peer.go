@@ -143,13 +143,6 @@ func (p *Peer) Close() {
 	p.wg.Wait()
 }
 
-// Connected reports whether there is a stream to the peer.
-func (p *Peer) Connected() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.state == connected
-}
-
 // Tried reports whether the first attempt to connect has ended, one way or the
 // other.
 func (p *Peer) Tried() bool {
