@@ -27,11 +27,7 @@ func (httprateRedis) connect(ctx context.Context, address string, keys int) (ask
 	a.limiter = httprate.NewRateLimiter(1_000_000_000, time.Hour, httprate.WithLimitCounter(counter))
 	a.callers.New = func() any { return httptest.NewRecorder() }
 	a.request = httptest.NewRequest(http.MethodGet, "/", nil)
-	if err := retry(ctx, func() error { return a.ask(0) }); err != nil {
-		a.close()
-		return nil, err
-	}
-	return a, nil
+	return answering(ctx, a)
 }
 
 type httprateAsker struct {

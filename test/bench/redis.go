@@ -16,11 +16,7 @@ type redisRate struct{ *external }
 func (redisRate) connect(ctx context.Context, address string, keys int) (asker, error) {
 	a := &redisRateAsker{client: redis.NewClient(&redis.Options{Addr: address, PoolSize: 64, MinIdleConns: 16}), keys: keyNames(keys)}
 	a.limiter = redis_rate.NewLimiter(a.client)
-	if err := retry(ctx, func() error { return a.ask(0) }); err != nil {
-		a.close()
-		return nil, err
-	}
-	return a, nil
+	return answering(ctx, a)
 }
 
 type redisRateAsker struct {
@@ -69,11 +65,7 @@ func (p pipelined) connect(ctx context.Context, address string, keys int) (asker
 	if p.script != "" {
 		a.script = rueidis.NewLuaScript(p.script)
 	}
-	if err := retry(ctx, func() error { return a.ask(0) }); err != nil {
-		a.close()
-		return nil, err
-	}
-	return a, nil
+	return answering(ctx, a)
 }
 
 type pipelinedAsker struct {

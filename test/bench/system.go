@@ -82,6 +82,16 @@ func findSystem(name string) (entry, error) {
 // back that no bucket is ever full: a full one would be dropped and made again.
 func benchRule() *bucket.Rule { return bucket.MustRule("bench", "1000000000 per 365 days") }
 
+// answering returns the asker when it has had a hit decided, or closes it if ctx ends
+// before that.
+func answering(ctx context.Context, a asker) (asker, error) {
+	if err := retry(ctx, func() error { return a.ask(0) }); err != nil {
+		a.close()
+		return nil, err
+	}
+	return a, nil
+}
+
 func keyNames(n int) []string {
 	names := make([]string, n)
 	for i := range names {

@@ -36,10 +36,7 @@ func (s peerOnly) config() (*tls.Config, error) {
 }
 
 func (s peerOnly) connect(ctx context.Context, address string, keys int) (asker, error) {
-	a := &peerAsker{decider: newDecider(), rule: benchRule(), keys: make([]string, keys)}
-	for i := range a.keys {
-		a.keys[i] = keyName(i)
-	}
+	a := &peerAsker{decider: newDecider(), rule: benchRule(), keys: keyNames(keys)}
 	var secure func() (*tls.Config, error)
 	if s.secure {
 		secure = s.config
@@ -52,11 +49,7 @@ func (s peerOnly) connect(ctx context.Context, address string, keys int) (asker,
 		Hello:   transport.Hello{Boot: 2},
 		TLS:     secure,
 	})
-	if err := retry(ctx, func() error { return a.ask(0) }); err != nil {
-		a.close()
-		return nil, err
-	}
-	return a, nil
+	return answering(ctx, a)
 }
 
 type peerAsker struct {

@@ -70,15 +70,8 @@ func (unary) connect(ctx context.Context, address string, keys int) (asker, erro
 	if err != nil {
 		return nil, err
 	}
-	a := &unaryAsker{conn: conn, keys: make([]string, keys)}
-	for i := range a.keys {
-		a.keys[i] = keyName(i)
-	}
-	if err := retry(ctx, func() error { return a.ask(0) }); err != nil {
-		a.close()
-		return nil, err
-	}
-	return a, nil
+	a := &unaryAsker{conn: conn, keys: keyNames(keys)}
+	return answering(ctx, a)
 }
 
 type unaryAsker struct {
