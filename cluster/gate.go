@@ -3,8 +3,6 @@ package cluster
 import (
 	"errors"
 	"net"
-	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -39,12 +37,15 @@ type gate struct {
 	wg      sync.WaitGroup
 
 	mu     sync.Mutex
-	open   []*gated // that others have opened, the oldest first
-	shared int      // bytes of sharedBytes that are in use
+	open   transport.Crowd[*gated] // that others have opened
+	shared int                     // bytes of sharedBytes that are in use
 }
 
 func newGate(t memberlist.Transport) *gate {
-	g := &gate{Transport: t, streams: make(chan net.Conn), closing: make(chan struct{}), done: make(chan struct{})}
+	g := &gate{
+		Transport: t, streams: make(chan net.Conn), closing: make(chan struct{}), done: make(chan struct{}),
+		open: transport.Crowd[*gated]{Most: maxStreams, MostFrom: maxStreamsFrom},
+	}
 	g.wg.Go(g.pass)
 	return g
 }
@@ -56,7 +57,7 @@ func (g *gate) pass() {
 	for {
 		select {
 		case conn := <-g.Transport.StreamCh():
-			s := &gated{Conn: conn, gate: g, host: transport.HostOf(conn.RemoteAddr())}
+			s := &gated{Conn: conn, gate: g}
 			if victim := g.enter(s); victim != nil {
 				_ = victim.Close()
 			}
@@ -75,21 +76,7 @@ func (g *gate) pass() {
 func (g *gate) enter(s *gated) (victim *gated) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.open = append(g.open, s)
-	from := 0
-	for _, o := range slices.Backward(g.open) {
-		if o.host == s.host {
-			from++
-			victim = o
-		}
-	}
-	switch {
-	case from > maxStreamsFrom:
-		return victim
-	case len(g.open) > maxStreams:
-		return g.open[0]
-	}
-	return nil
+	return g.open.Enter(s, transport.HostOf(s.RemoteAddr()))
 }
 
 // DialTimeout bounds what is read from those that this replica calls, too.
@@ -114,7 +101,6 @@ func (g *gate) Shutdown() error {
 type gated struct {
 	net.Conn
 	gate *gate
-	host netip.Prefix // of whoever has opened it
 
 	// These belong to gate.mu.
 	read   int
@@ -157,7 +143,5 @@ func (g *gate) leave(s *gated) {
 	}
 	s.closed = true
 	g.shared -= s.shared
-	if i := slices.Index(g.open, s); i >= 0 {
-		g.open = slices.Delete(g.open, i, i+1)
-	}
+	g.open.Leave(s)
 }

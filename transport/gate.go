@@ -2,8 +2,6 @@ package transport
 
 import (
 	"net"
-	"net/netip"
-	"slices"
 	"sync"
 
 	"google.golang.org/grpc/credentials"
@@ -25,15 +23,18 @@ type gate struct {
 	net.Listener
 
 	mu       sync.Mutex
-	visitors []*visitor // that haven't said hello, the oldest first
-	open     int        // all connections
+	visitors Crowd[*visitor] // that haven't said hello
+	open     int             // all connections
+}
+
+func newGate(l net.Listener) *gate {
+	return &gate{Listener: l, visitors: Crowd[*visitor]{Most: maxVisitors, MostFrom: maxVisitorsFrom}}
 }
 
 // visitor is a connection through the gate.
 type visitor struct {
 	net.Conn
 	gate *gate
-	host netip.Prefix
 
 	closed bool // belongs to gate.mu
 }
@@ -44,7 +45,7 @@ func (g *gate) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		v := &visitor{Conn: conn, gate: g, host: HostOf(conn.RemoteAddr())}
+		v := &visitor{Conn: conn, gate: g}
 		if victim := g.enter(v); victim != nil {
 			_ = victim.Close()
 		}
@@ -58,37 +59,18 @@ func (g *gate) Accept() (net.Conn, error) {
 func (g *gate) enter(v *visitor) (victim *visitor) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.visitors = append(g.visitors, v)
 	g.open++
-	from := 0
-	for _, o := range slices.Backward(g.visitors) {
-		if o.host == v.host {
-			from++
-			victim = o
-		}
+	if victim = g.visitors.Enter(v, HostOf(v.RemoteAddr())); victim == nil && g.open > maxConns {
+		victim = g.visitors.Oldest()
 	}
-	switch {
-	case from > maxVisitorsFrom:
-		return victim
-	case len(g.visitors) > maxVisitors || g.open > maxConns:
-		return g.visitors[0]
-	}
-	return nil
+	return victim
 }
 
 // welcome counts the connection of a member as a visitor's no more.
 func (v *visitor) welcome() {
 	v.gate.mu.Lock()
 	defer v.gate.mu.Unlock()
-	v.forget()
-}
-
-// forget takes v from the visitors. gate.mu is held.
-func (v *visitor) forget() {
-	g := v.gate
-	if i := slices.Index(g.visitors, v); i >= 0 {
-		g.visitors = slices.Delete(g.visitors, i, i+1)
-	}
+	v.gate.visitors.Leave(v)
 }
 
 func (v *visitor) hasClosed() bool {
@@ -102,26 +84,10 @@ func (v *visitor) Close() error {
 	if !v.closed {
 		v.closed = true
 		v.gate.open--
-		v.forget()
+		v.gate.visitors.Leave(v)
 	}
 	v.gate.mu.Unlock()
 	return v.Conn.Close()
-}
-
-// HostOf is the host of an address as far as one can be told from others: of IPv6
-// each has a /64. The zero prefix is that of an address without an IP.
-func HostOf(a net.Addr) netip.Prefix {
-	at, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return netip.Prefix{}
-	}
-	ip := at.Addr().Unmap().WithZone("")
-	bits := ip.BitLen()
-	if ip.Is6() {
-		bits = 64
-	}
-	p, _ := ip.Prefix(bits)
-	return p
 }
 
 // through are the credentials of a server behind a gate: they keep to which visitor

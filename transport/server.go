@@ -63,7 +63,7 @@ func NewServer(handler Handler, hello Hello, secure *tls.Config) *Server {
 
 // Serve accepts peers until Close, and then returns nil.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.grpc.Serve(&gate{Listener: l}); !errors.Is(err, grpc.ErrServerStopped) {
+	if err := s.grpc.Serve(newGate(l)); !errors.Is(err, grpc.ErrServerStopped) {
 		return err
 	}
 	return nil
