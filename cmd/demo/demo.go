@@ -153,9 +153,12 @@ func closeAll(listeners []net.Listener) {
 	}
 }
 
-func (d *demo) addresses() []string {
+func (d *demo) addresses() []string { return addressesOf(d.living()) }
+
+// addressesOf is where clients reach the replicas.
+func addressesOf(replicas []*replica) []string {
 	var addresses []string
-	for _, r := range d.living() {
+	for _, r := range replicas {
 		addresses = append(addresses, r.server.address())
 	}
 	return addresses

@@ -132,11 +132,7 @@ func (d *demo) take(name string, leaves bool) (*replica, error) {
 		if leaves {
 			d.leaving = append(d.leaving, r)
 		}
-		var addresses []string
-		for _, r := range d.replicas {
-			addresses = append(addresses, r.server.address())
-		}
-		d.balancer.upstreams.set(addresses)
+		d.balancer.upstreams.set(addressesOf(d.replicas))
 		return r, nil
 	}
 	return nil, fmt.Errorf("no replica is called %q", name)
