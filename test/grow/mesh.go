@@ -93,7 +93,7 @@ func settled(ctx context.Context, nodes []*cluster.Node) error {
 				break
 			}
 			if time.Since(began) > settleTime {
-				return fmt.Errorf("%s isn't settled after %v: %+v", node.Name(), settleTime, m)
+				return fmt.Errorf("%s isn't settled after %v: it sees %d members, %d of which don't answer; %+v", node.Name(), settleTime, m.Members, m.Unreachable, h)
 			}
 			if err := pause(ctx, 20*time.Millisecond); err != nil {
 				return err
