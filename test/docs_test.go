@@ -164,9 +164,10 @@ func hasHeading(t *testing.T, file, anchor string) bool {
 	return false
 }
 
-// TestDocsCommands: every command of a shell block, and those in the text that begin with
-// go, bash or cd, can be run: the file or the package is there, .ci/run runs the script, the
-// program has the flags, and the demo the route.
+// TestDocsCommands: every command of a shell block, those in the text that begin with
+// go, bash or cd, and those that make the figures of a table or chart can be run: the
+// file or the package is there, .ci/run runs the script, the program has the flags, and
+// the demo the route.
 func TestDocsCommands(t *testing.T) {
 	c := commands{T: t, demo: filepath.Join(t.TempDir(), "demo"), help: map[string]string{}}
 	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", c.demo, "../cmd/demo").CombinedOutput(); err != nil {
@@ -192,6 +193,15 @@ func TestDocsCommands(t *testing.T) {
 	}
 	if checked < 20 {
 		t.Errorf("only %d commands were found", checked)
+	}
+	figures := 0
+	for page, text := range documents(t) {
+		for _, m := range regexp.MustCompile("<!-- figures: (.*?) -->").FindAllStringSubmatch(text, -1) {
+			figures += c.line(page, m[1])
+		}
+	}
+	if figures < 8 {
+		t.Errorf("only %d commands were found that make figures", figures)
 	}
 }
 
