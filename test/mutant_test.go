@@ -127,6 +127,7 @@ func TestMutantsAreCaught(t *testing.T) {
 	}
 	for _, m := range slices.Concat(mistakes, leaseMistakes, borrowMistakes) {
 		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
+			t.Parallel() // each is a program of its own
 			began := time.Now()
 			if rule, ok := strings.CutPrefix(m.story, "TestRules/"); ok {
 				m.wantRule(t, rule)
