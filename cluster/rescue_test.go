@@ -94,6 +94,27 @@ func TestAPanicIsNoPeersAffair(t *testing.T) {
 	}
 }
 
+// What the transport recovers from is counted as any other panic, at both ends.
+func TestPanicsOfTheTransportCount(t *testing.T) {
+	nodes(t, 2, func(t *testing.T, _ *simnet.Net, ns []*Node) {
+		for _, m := range ns[0].view.Load().members {
+			if m.peer == nil {
+				continue
+			}
+			err := m.peer.Ask(&transport.Hit{}, ns[0].now()+int64(time.Second), new(transport.Answer))
+			if !errors.Is(err, transport.ErrPanic) {
+				t.Errorf("a hit without a rule: %v", err)
+			}
+		}
+		any(answering{ns[1]}).(transport.Witness).Panicked("testing", "one")
+		for i, n := range ns {
+			if panics := n.Metrics().Panics; panics != 1 {
+				t.Errorf("replica %d counts %d panics, want 1", i, panics)
+			}
+		}
+	})
+}
+
 // A goroutine that panics begins anew, until the node is closed.
 func TestAGoroutineBeginsAnew(t *testing.T) {
 	nodes(t, 1, func(t *testing.T, _ *simnet.Net, ns []*Node) {
