@@ -52,6 +52,9 @@ func (a answering) Admit(ctx context.Context, from uint64, certificate []byte) e
 	return a.node.gossip.door.admit(ctx, handoff.Boot(from), certificate)
 }
 
+// Panicked counts and logs what the server recovered from.
+func (a answering) Panicked(where string, p any) { a.node.mishap(where, p) }
+
 func (a answering) Decide(h *transport.Hit, now int64, answer *transport.Answer) {
 	n := a.node
 	defer n.rescueAnswer(answer)
