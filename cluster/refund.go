@@ -53,6 +53,10 @@ func (n *Node) refund(ctx context.Context, rule *bucket.Rule, d bucket.Digest, r
 			if _, held := n.store.RefundHeld(&n.parts.held[p], rule, d, r, n.now()); held {
 				return nil
 			}
+			if n.alone() {
+				n.store.RefundDigest(rule, d, r, n.now())
+				return nil
+			}
 			n.await(n.now() + int64(tokenPause))
 			target = n.holder(n.view.Load(), p)
 			continue
