@@ -13,7 +13,7 @@ import (
 // and where the holder is this replica it allocates nothing. What else is said of
 // Take holds for Peek.
 func (n *Node) Peek(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (d bucket.Decision, err error) {
-	err = n.ask(ctx, &d, rule, key, tokens, true)
+	err = n.ask(ctx, &d, rule, key, tokens, peeking)
 	return d, err
 }
 

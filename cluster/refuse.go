@@ -32,7 +32,7 @@ func (t *hotKeys) hear(h *transport.Hit, a *transport.Answer, asked, now int64) 
 	if v.Degraded {
 		return
 	}
-	if a.Hot || h.Statement.Seq != 0 {
+	if a.Hot && !h.Whole || h.Statement.Seq != 0 {
 		t.hearLease(h, a, now)
 	}
 	switch {
