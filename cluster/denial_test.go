@@ -183,6 +183,42 @@ func TestALeasedKeyKeepsItsPlace(t *testing.T) {
 	}
 }
 
+// Of a hit that costs more than what was refused nothing is said from here that the
+// holder wouldn't say: then it is asked.
+func TestWhatIsRefusedToMore(t *testing.T) {
+	const limit, penalty = 0, 1
+	for _, tt := range []struct {
+		rule    string
+		by      uint8
+		n       int64
+		retry   time.Duration
+		refused bool
+	}{
+		{"10/second", limit, 2, 100 * time.Millisecond, true},
+		{"10/second", limit, 4, 300 * time.Millisecond, true},
+		{"10/second", limit, 11, bucket.Never, true},
+		{"10/second; penalty 5/hour", limit, 4, 300 * time.Millisecond, true},
+		{"10/second; penalty 5/hour", penalty, 2, 100 * time.Millisecond, true},
+		{"10/second; penalty 5/hour", penalty, 4, 0, false},
+		{"10/second; penalty 5/hour", penalty, 11, bucket.Never, true},
+		{"10/second; 20/minute", limit, 2, 100 * time.Millisecond, true},
+		{"10/second; 20/minute", limit, 4, 0, false},
+		{"10/second sliding", limit, 4, 0, false},
+	} {
+		k := newHotKey(bucket.Digest{}, bucket.MustRule("api", tt.rule))
+		k.denial.note(2, 0, millisecond, &bucket.Verdict{Limit: tt.by, RetryAfter: 100 * time.Millisecond}, denialCap)
+		var v bucket.Verdict
+		want := bucket.Verdict{Limit: tt.by, RetryAfter: tt.retry}
+		if !tt.refused {
+			want = bucket.Verdict{}
+		}
+		refused := k.refuses(tt.n, millisecond, &v)
+		if v.ResetAfter = 0; refused != tt.refused || v != want {
+			t.Errorf("%d under %s, refused by %d: %v, %+v; want %+v", tt.n, tt.rule, tt.by, refused, v, want)
+		}
+	}
+}
+
 func TestLongerForMore(t *testing.T) {
 	for _, tt := range []struct {
 		limit bucket.Limit

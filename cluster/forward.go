@@ -68,7 +68,10 @@ func (n *Node) forward(v *bucket.Verdict, h *transport.Hit, now, expire int64) P
 	}
 	if !ok {
 		n.counters.byPolicy.Add(1)
-		*v, by = n.degrade(h, sent.moving, ended, len(n.view.Load().members)), PathPolicy
+		by = PathPolicy
+		if *v, ok = n.decideAlone(h, ended); !ok {
+			*v = n.degrade(h, sent.moving, ended, len(n.view.Load().members))
+		}
 	}
 	n.counters.forwarding.observe(ended - now)
 	return by

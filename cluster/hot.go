@@ -216,6 +216,9 @@ func (t *hotKeys) decide(h *transport.Hit, now int64, v *bucket.Verdict) (by Pat
 		return 0, false
 	}
 	l := k.lease.Load()
+	if h.Whole {
+		l = nil
+	}
 	if l != nil && t.spend(k, l, h, now, v) {
 		return PathLeased, true
 	}
