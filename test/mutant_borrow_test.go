@@ -34,7 +34,7 @@ var borrowMistakes = []mutant{
 		"	if !l.scarce.Load() {\n", "	if l.scarce.Load() || true {\n",
 	}},
 	{"have the holder spend whatever comes", "TestAHotKeyIsLeased", "cluster/take.go", []string{
-		"if v.Leased {", "if v.Leased && h.Peek {",
+		"if v.Leased && !h.Whole {", "if v.Leased && h.Peek {",
 	}},
 	{"leave with what was lent", "TestIdleLeasesAreGivenBack", "cluster/leave.go", []string{
 		"	n.giveBack()\n", "",
