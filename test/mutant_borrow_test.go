@@ -53,7 +53,7 @@ var borrowMistakes = []mutant{
 		"|| more < 0 {", "{",
 	}},
 	{"tell what more waits for by what less does", "TestWaitingIsEnoughAfterLessWasRefused", "cluster/refuse.go", []string{
-		"|| more > 0 && !k.alike && n <= k.most {", "{",
+		"if more > 0 && n <= k.most && !(k.alike && plain) {", "if false {",
 	}},
 	{"refuse for as long as it takes", "TestRefusalsEndWithResetsAndRefunds", "cluster/denial.go", []string{
 		"denialCap = 500 * time.Millisecond", "denialCap = 500 * time.Minute",
