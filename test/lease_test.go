@@ -1,6 +1,7 @@
 package test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -107,6 +108,68 @@ func TestAHotKeyIsLeased(t *testing.T) {
 			})
 		})
 	}
+}
+
+var lessees = flag.Int("lessees", 10, "how many replicas share a hot key; fifty take half a minute")
+
+// That goes for ten replicas and for fifty: each has its part of what passes, by what
+// comes to it. Where nearly all comes to one, the others may have more: what they ask for
+// is too little to be leased, and is there now and then.
+func TestAHotKeyOfManyReplicas(t *testing.T) {
+	skewed := evenly(10, 2000)
+	skewed[3] += 18_000
+	for _, tt := range []struct {
+		name  string
+		rates []float64
+		most  float64 // times its share that a replica may have
+	}{
+		{"all alike", evenly(*lessees, 20_000), 1.3}, {"one has nearly all", skewed, 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			story(t, func(f *fleet) {
+				f.start(len(tt.rates))
+				f.ready(formTime, f.replicas...)
+				rule := bucket.MustRule("api", "2000/second")
+				limit, key := rule.Limits()[0], f.replicas[0].keyOf(rule, 0)
+				const warm, d = time.Second, 2 * time.Second
+				began := time.Now()
+				load := f.hammer(rule, key, warm+d, tt.rates...)
+				time.Sleep(warm)
+				before := make([]int64, len(tt.rates))
+				for i, r := range f.replicas {
+					before[i] = r.messages()
+				}
+				time.Sleep(d)
+				for i, r := range f.replicas {
+					if n := float64(r.messages()-before[i]) / d.Seconds(); n > 50 {
+						f.Errorf("%s sends %.0f messages a second: %+v", r.Name(), n, r.Metrics().Decisions)
+					}
+				}
+				as := load.stop()
+				as.answered(f, 100)
+				as.checkOver(f, []question{{rule: rule, key: key}}, 0)
+				ideal := limit.Capacity() + limit.Count*int64(time.Since(began))/int64(limit.Per)
+				passed := as.of(key, limit).admitted()
+				if passed < ideal-reserve(limit) {
+					f.Errorf("%d passed of %d", passed, ideal)
+				}
+				for i, r := range f.replicas {
+					mine := as.where(from(r)).of(key, limit).admitted()
+					share := float64(mine) / float64(passed) * sum(tt.rates) / tt.rates[i]
+					if share > tt.most || share < 0.75 {
+						f.Errorf("%s had %.2f times its share", r.Name(), share)
+					}
+				}
+			})
+		})
+	}
+}
+
+func sum(rates []float64) (all float64) {
+	for _, r := range rates {
+		all += r
+	}
+	return all
 }
 
 // What is held back doesn't become more with time.
