@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/ring"
 	"github.com/shoal-dev/shoal/transport"
 )
 
@@ -48,21 +49,39 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, k
 		return ErrConcurrent
 	}
 	var v bucket.Verdict
-	by := PathOff
-	if rule.Mode() != bucket.Off {
+	by, counted := PathOff, peek
+	if mode := rule.Mode(); mode != bucket.Off {
 		now := n.now()
-		var hit transport.Hit
-		hit.Digest, hit.Rule, hit.Tokens, hit.Peek = n.store.Digest(rule, key), rule, tokens, peek
-		by = n.route(ctx, &v, &hit, now)
+		digest := n.store.Digest(rule, key)
+		if mode == bucket.Enforce && !peek && n.decideCommon(&v, rule, digest, tokens, now) {
+			counted = true
+		} else {
+			by = n.route(ctx, &v, &transport.Hit{Digest: digest, Rule: rule, Tokens: tokens, Peek: peek}, now)
+		}
 		if !v.Allowed && !peek {
-			n.denied.add(hit.Digest, rule, key, now)
+			n.denied.add(digest, rule, key, now)
 		}
 	}
-	if !peek {
+	if !counted {
 		n.count(rule, &v, by)
 	}
 	rule.Word(d, &v)
 	return nil
+}
+
+// decideCommon decides and counts the commonest hit by far: the token of its key is
+// here, and nothing else is known of the key. All that it leaves undone for others takes
+// as long as looking up the bucket.
+func (n *Node) decideCommon(v *bucket.Verdict, rule *bucket.Rule, d bucket.Digest, tokens, now int64) (ok bool) {
+	held := &n.parts.held[ring.Partition(d.Hi)]
+	if held.Load() == 0 || n.stoodStill(now) || n.scale.Load() > 1 || n.hot.used.Load() != 0 && n.hot.find(d) != nil {
+		return false
+	}
+	ok = n.store.TakeCounted(v, held, &n.tally.of(rule).local, rule, d, tokens, now)
+	if v.Leased {
+		n.hot.warm(&transport.Hit{Digest: d, Rule: rule, Tokens: tokens}, now)
+	}
+	return ok
 }
 
 // route has a hit decided: by what is known of its key here, by the token if that is

@@ -23,7 +23,7 @@ func TestTallyOfManyRules(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	all := tally.decisions()
+	all := tally.decisions(bucket.NewStore(bucket.StoreConfig{}))
 	if len(all) != maxRules+1 {
 		t.Fatalf("%d kinds of decisions, want %d and one of the others", len(all), maxRules)
 	}
@@ -56,7 +56,7 @@ func TestCountOfDecisions(t *testing.T) {
 		{"api", PathLocal, Allowed, 1}, {"api", PathLocal, Refused, 1}, {"api", PathDenied, WouldRefuse, 1},
 		{"api", PathStandby, Allowed, 1}, {"api", PathPolicy, Refused, 1}, {"api", PathOff, Allowed, 1},
 	}
-	if got := n.tally.decisions(); fmt.Sprint(got) != fmt.Sprint(want) {
+	if got := n.tally.decisions(bucket.NewStore(bucket.StoreConfig{})); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
 	if got := testing.AllocsPerRun(100, func() { n.count(rule, &bucket.Verdict{}, PathLeased) }); got != 0 {
