@@ -1,6 +1,6 @@
 package bucket
 
-// Counts is how many hits Store.TakeCounted has admitted and refused. It belongs to one
+// Counts is how many hits Store.TakeCommon has admitted and refused. It belongs to one
 // store, under whose locks it is: so counting takes a nanosecond, where an atomic
 // addition takes six. It is 4 kB, and the zero value is ready.
 type Counts [shardCount]struct{ admitted, refused int64 }

@@ -14,7 +14,7 @@ func TestHitsAreCounted(t *testing.T) {
 		s, rule := NewStore(StoreConfig{}), MustRule("api", text)
 		var counts Counts
 		var held atomic.Int64
-		if s.TakeCounted(new(Verdict), &held, &counts, rule, s.Digest(rule, "0"), 1, 0) {
+		if s.TakeCommon(new(Decision), &held, &counts, rule, s.Digest(rule, "0"), 1, 0) {
 			t.Fatal("decided what isn't held")
 		}
 		held.Store(1)
@@ -22,7 +22,7 @@ func TestHitsAreCounted(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				for i := range 500 {
-					s.TakeCounted(new(Verdict), &held, &counts, rule, s.Digest(rule, strconv.Itoa(i)), 1, 0)
+					s.TakeCommon(new(Decision), &held, &counts, rule, s.Digest(rule, strconv.Itoa(i)), 1, 0)
 				}
 				s.Counted(&counts)
 			})
@@ -31,7 +31,7 @@ func TestHitsAreCounted(t *testing.T) {
 		if admitted, refused := s.Counted(&counts); admitted != 1000 || refused != 1000 {
 			t.Errorf("%s: counted %d admitted and %d refused, not 1000 each", text, admitted, refused)
 		}
-		s.TakeCounted(new(Verdict), nil, &counts, rule, s.Digest(rule, "0"), -1, 0)
+		s.TakeCommon(new(Decision), nil, &counts, rule, s.Digest(rule, "0"), -1, 0)
 		if _, refused := s.Counted(&counts); refused != 1001 {
 			t.Errorf("%s: a negative hit makes %d refused, not 1001", text, refused)
 		}

@@ -96,7 +96,11 @@ func (s *Store) Digest(rule *Rule, key string) Digest { return s.key.digest(rule
 func (s *Store) Take(rule *Rule, key string, n, now int64) (d Decision) {
 	var v Verdict
 	if rule.Mode() != Off {
-		s.TakeHeld(&v, nil, rule, s.Digest(rule, key), n, now)
+		digest := s.Digest(rule, key)
+		if s.TakeCommon(&d, nil, nil, rule, digest, n, now) {
+			return d
+		}
+		s.take(&v, nil, &hit{rule.terms, rule.plain, rule.print, digest, n, now})
 	}
 	rule.Word(&d, &v)
 	return d
@@ -114,14 +118,17 @@ func (s *Store) TakeDigest(rule *Rule, d Digest, n, now int64) (v Verdict) {
 // under the lock that AppendCopy takes as well: what is taken is in every copy made
 // after held has become 0.
 func (s *Store) TakeHeld(v *Verdict, held *atomic.Int64, rule *Rule, d Digest, n, now int64) (ok bool) {
-	return s.TakeCounted(v, held, nil, rule, d, n, now)
+	if rule.single && n >= 0 {
+		return s.takeOne(v, held, rule, d, n, now)
+	}
+	return s.take(v, held, &hit{rule.terms, rule.plain, rule.print, d, n, now})
 }
 
 // TakeHeldShare is TakeHeld by a limit divided among that many replicas, as in
 // TakeShare.
 func (s *Store) TakeHeldShare(v *Verdict, held *atomic.Int64, rule *Rule, d Digest, n, now int64, replicas int) (ok bool) {
 	var space [MaxLimits]term
-	return s.take(v, held, nil, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
+	return s.take(v, held, &hit{rule.shares(space[:], replicas), rule.plain, rule.shareprint(replicas), d, n, now})
 }
 
 // TakeShare is TakeDigest by a limit divided among that many replicas: its
@@ -150,21 +157,20 @@ type hit struct {
 	n, now int64
 }
 
-// take writes its verdict to v, which is zero before, and counts it unless counts is
-// nil. ok says whether held, if there is such a condition, was true.
-func (s *Store) take(v *Verdict, held *atomic.Int64, counts *Counts, h *hit) (ok bool) {
+// take writes its verdict to v, which is zero before. ok says whether held, if
+// there is such a condition, was true.
+func (s *Store) take(v *Verdict, held *atomic.Int64, h *hit) (ok bool) {
+	if h.n < 0 {
+		v.RetryAfter = Never
+		return true
+	}
 	sh := s.shard(h.digest)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if held != nil && held.Load() == 0 {
 		return false
 	}
-	if h.n < 0 {
-		v.RetryAfter = Never
-	} else {
-		s.decide(v, sh, h)
-	}
-	counts.add(h.digest, v.Allowed)
+	s.decide(v, sh, h)
 	return true
 }
 

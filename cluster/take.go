@@ -48,40 +48,40 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, k
 	if _, concurrent := rule.Concurrent(); concurrent {
 		return ErrConcurrent
 	}
-	var v bucket.Verdict
-	by, counted := PathOff, peek
-	if mode := rule.Mode(); mode != bucket.Off {
-		now := n.now()
-		digest := n.store.Digest(rule, key)
-		if mode == bucket.Enforce && !peek && n.decideCommon(&v, rule, digest, tokens, now) {
-			counted = true
-		} else {
-			by = n.route(ctx, &v, &transport.Hit{Digest: digest, Rule: rule, Tokens: tokens, Peek: peek}, now)
-		}
-		if !v.Allowed && !peek {
-			n.denied.add(digest, rule, key, now)
-		}
+	if rule.Mode() == bucket.Off {
+		n.word(d, rule, new(bucket.Verdict), PathOff, peek)
+		return nil
 	}
-	if !counted {
-		n.count(rule, &v, by)
+	now := n.now()
+	digest := n.store.Digest(rule, key)
+	if peek || !n.decideCommon(d, rule, digest, tokens, now) {
+		var v bucket.Verdict
+		hit := transport.Hit{Digest: digest, Rule: rule, Tokens: tokens, Peek: peek}
+		by := n.route(ctx, &v, &hit, now)
+		n.word(d, rule, &v, by, peek)
 	}
-	rule.Word(d, &v)
+	if (!d.Allowed || d.WouldRefuse) && !peek {
+		n.denied.add(digest, rule, key, now)
+	}
 	return nil
 }
 
+// word puts a verdict into the words of its rule, and counts it.
+func (n *Node) word(d *bucket.Decision, rule *bucket.Rule, v *bucket.Verdict, by Path, peek bool) {
+	if !peek {
+		n.count(rule, v, by)
+	}
+	rule.Word(d, v)
+}
+
 // decideCommon decides and counts the commonest hit by far: the token of its key is
-// here, and nothing else is known of the key. All that it leaves undone for others takes
-// as long as looking up the bucket.
-func (n *Node) decideCommon(v *bucket.Verdict, rule *bucket.Rule, d bucket.Digest, tokens, now int64) (ok bool) {
-	held := &n.parts.held[ring.Partition(d.Hi)]
-	if held.Load() == 0 || n.stoodStill(now) || n.scale.Load() > 1 || n.hot.used.Load() != 0 && n.hot.find(d) != nil {
-		return false
-	}
-	ok = n.store.TakeCounted(v, held, &n.tally.of(rule).local, rule, d, tokens, now)
-	if v.Leased {
-		n.hot.warm(&transport.Hit{Digest: d, Rule: rule, Tokens: tokens}, now)
-	}
-	return ok
+// here, and nothing else is known of the key. What the others need besides would take as
+// long as looking up the bucket.
+func (n *Node) decideCommon(d *bucket.Decision, rule *bucket.Rule, digest bucket.Digest, tokens, now int64) (ok bool) {
+	held := &n.parts.held[ring.Partition(digest.Hi)]
+	return held.Load() != 0 && !n.stoodStill(now) && n.scale.Load() <= 1 &&
+		(n.hot.used.Load() == 0 || n.hot.find(digest) == nil) &&
+		n.store.TakeCommon(d, held, &n.tally.of(rule).local, rule, digest, tokens, now)
 }
 
 // route has a hit decided: by what is known of its key here, by the token if that is
