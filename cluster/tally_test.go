@@ -68,7 +68,7 @@ func TestCountOfDecisions(t *testing.T) {
 // Every decision is counted once, whichever way it came about: here where a key is new,
 // where it is there, where it is refused, and in every mode; a Peek isn't.
 func TestEachDecisionIsCountedOnce(t *testing.T) {
-	n, err := Start(t.Context(), Config{})
+	n, err := Start(t.Context(), Config{DeniedKeys: 9})
 	if err != nil {
 		t.Fatal(err)
 	}
