@@ -41,7 +41,8 @@ func (n *Node) Take(ctx context.Context, rule *bucket.Rule, key string, tokens i
 // ask writes its decision to d, which is zero before: copying it would take as long as
 // the rest.
 func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, key string, tokens int64, peek bool) (err error) {
-	defer n.rescue(d, &err, rule, key, tokens)
+	decided := false
+	defer n.rescue(&decided, d, &err, rule, key, tokens)
 	if err := n.check(ctx, rule, tokens); err != nil {
 		return err
 	}
@@ -63,6 +64,7 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, k
 	if (!d.Allowed || d.WouldRefuse) && !peek {
 		n.denied.add(digest, rule, key, now)
 	}
+	decided = true
 	return nil
 }
 
