@@ -76,8 +76,7 @@ func (s *Store) common(sh *shard, rule *Rule, d Digest, n int64) *entry {
 
 // unusual reports whether more than its entry may have to be known of a key.
 func (s *Store) unusual(sh *shard, d Digest) bool {
-	leases := s.lent[shardOf(d)].leases
-	return leases != nil && leases[d.Hi] != nil || s.foreign.Load() && sh.table.aside.received[partitionIn(d.Hi)] != 0
+	return s.lent[shardOf(d)].marked(d) || s.foreign.Load() && sh.table.aside.received[partitionIn(d.Hi)] != 0
 }
 
 // deduct takes n tokens, at most the burst, from a bucket if they are there. after is what

@@ -34,13 +34,22 @@ var (
 // context's own when it is done beforehand; a cancellation while Take waits is
 // not noticed. It is safe for concurrent use.
 func (n *Node) Take(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (d bucket.Decision, err error) {
-	err = n.ask(ctx, &d, rule, key, tokens, false)
+	err = n.ask(ctx, &d, rule, key, tokens, taking)
 	return d, err
 }
 
+// manner is how a decision is asked for.
+type manner uint8
+
+const (
+	taking   manner = iota
+	peeking         // nothing is taken
+	together        // it may be given back at once: by what was lent that isn't exact
+)
+
 // ask writes its decision to d, which is zero before: copying it would take as long as
 // the rest.
-func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, key string, tokens int64, peek bool) (err error) {
+func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, key string, tokens int64, how manner) (err error) {
 	decided := false
 	defer n.rescue(&decided, d, &err, rule, key, tokens)
 	if err := n.check(ctx, rule, tokens); err != nil {
@@ -50,18 +59,18 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, k
 		return ErrConcurrent
 	}
 	if rule.Mode() == bucket.Off {
-		n.word(d, rule, new(bucket.Verdict), PathOff, peek)
+		n.word(d, rule, new(bucket.Verdict), PathOff, how)
 		return nil
 	}
 	now := n.now()
 	digest := n.store.Digest(rule, key)
-	if peek || !n.decideCommon(d, rule, digest, tokens, now) {
+	if how == peeking || !n.decideCommon(d, rule, digest, tokens, now) {
 		var v bucket.Verdict
-		hit := transport.Hit{Digest: digest, Rule: rule, Tokens: tokens, Peek: peek}
+		hit := transport.Hit{Digest: digest, Rule: rule, Tokens: tokens, Peek: how == peeking, Whole: how == together}
 		by := n.route(ctx, &v, &hit, now)
-		n.word(d, rule, &v, by, peek)
+		n.word(d, rule, &v, by, how)
 	}
-	if (!d.Allowed || d.WouldRefuse) && !peek {
+	if (!d.Allowed || d.WouldRefuse) && how != peeking {
 		n.denied.add(digest, rule, key, now)
 	}
 	decided = true
@@ -69,8 +78,8 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, k
 }
 
 // word puts a verdict into the words of its rule, and counts it.
-func (n *Node) word(d *bucket.Decision, rule *bucket.Rule, v *bucket.Verdict, by Path, peek bool) {
-	if !peek {
+func (n *Node) word(d *bucket.Decision, rule *bucket.Rule, v *bucket.Verdict, by Path, how manner) {
+	if how != peeking {
 		n.count(rule, v, by)
 	}
 	rule.Word(d, v)
@@ -96,7 +105,7 @@ func (n *Node) route(ctx context.Context, v *bucket.Verdict, h *transport.Hit, n
 		return n.forward(v, h, now, n.expiry(ctx, now))
 	}
 	n.hot.settle(h)
-	if v.Leased {
+	if v.Leased && !h.Whole {
 		n.hot.warm(h, now)
 	}
 	return PathLocal

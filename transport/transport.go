@@ -79,6 +79,8 @@ var (
 	// ErrForgotten: whether the hit was debited before is not known any more, so
 	// it was not decided. DecideOnce alone returns it.
 	ErrForgotten = errors.New("transport: hit forgotten")
+	// ErrPanic: a mistake in this replica, of which its owner was told.
+	ErrPanic = errors.New("transport: panic")
 	// ErrTooBig: the payload of a call is longer than MaxCall.
 	ErrTooBig = errors.New("transport: call too big")
 )
@@ -99,6 +101,8 @@ type Hit struct {
 	Asker uint64
 	// Peek asks what would be decided, and takes nothing.
 	Peek bool
+	// Whole has the asker not decide it by what it was lent. Ask ignores it.
+	Whole bool
 	// Orphan says that the hit was sent to another holder of the key's state, which
 	// was silent: it may have been debited there.
 	Orphan bool
