@@ -98,7 +98,11 @@ func (s *Store) Digest(rule *Rule, key string) Digest { return s.key.digest(rule
 func (s *Store) Take(rule *Rule, key string, n, now int64) (d Decision) {
 	var v Verdict
 	if rule.Mode() != Off {
-		s.TakeHeld(&v, nil, rule, s.Digest(rule, key), n, now)
+		digest := s.Digest(rule, key)
+		if s.TakeCommon(&d, nil, nil, rule, digest, n, now) {
+			return d
+		}
+		s.take(&v, nil, &hit{rule.terms, rule.plain, rule.print, digest, n, now})
 	}
 	rule.Word(&d, &v)
 	return d

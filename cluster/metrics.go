@@ -145,7 +145,7 @@ func (n *Node) Metrics() Metrics {
 		Ready:      n.Ready(),
 		Members:    len(v.members),
 		TableHash:  v.table.Hash(),
-		Decisions:  n.tally.decisions(),
+		Decisions:  n.tally.decisions(n.store),
 		ByStandby:  n.counters.byStandby.Load(),
 		ByPolicy:   n.counters.byPolicy.Load(),
 		Relayed:    n.counters.relayed.Load(),

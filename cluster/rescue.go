@@ -24,8 +24,12 @@ func (n *Node) mishap(where string, p any) {
 	n.config.Log.Error("recovered from a panic; please report it", "where", where, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
-// rescue is deferred where a caller waits for a decision.
-func (n *Node) rescue(d *bucket.Decision, err *error, rule *bucket.Rule, key string, tokens int64) {
+// rescue is deferred where a caller waits for a decision. That there is one tells it
+// sooner than recover would that there was no panic.
+func (n *Node) rescue(decided *bool, d *bucket.Decision, err *error, rule *bucket.Rule, key string, tokens int64) {
+	if *decided {
+		return
+	}
 	p := recover()
 	if p == nil {
 		return

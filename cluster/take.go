@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/ring"
 	"github.com/shoal-dev/shoal/transport"
 )
 
@@ -49,30 +50,49 @@ const (
 // ask writes its decision to d, which is zero before: copying it would take as long as
 // the rest.
 func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, key string, tokens int64, how manner) (err error) {
-	defer n.rescue(d, &err, rule, key, tokens)
+	decided := false
+	defer n.rescue(&decided, d, &err, rule, key, tokens)
 	if err := n.check(ctx, rule, tokens); err != nil {
 		return err
 	}
 	if _, concurrent := rule.Concurrent(); concurrent {
 		return ErrConcurrent
 	}
-	var v bucket.Verdict
-	by := PathOff
-	if rule.Mode() != bucket.Off {
-		now := n.now()
-		var hit transport.Hit
-		hit.Digest, hit.Rule, hit.Tokens = n.store.Digest(rule, key), rule, tokens
-		hit.Peek, hit.Whole = how == peeking, how == together
-		by = n.route(ctx, &v, &hit, now)
-		if !v.Allowed && how != peeking {
-			n.denied.add(hit.Digest, rule, key, now)
-		}
+	if rule.Mode() == bucket.Off {
+		n.word(d, rule, new(bucket.Verdict), PathOff, how)
+		return nil
 	}
-	if how != peeking {
-		n.count(rule, &v, by)
+	now := n.now()
+	digest := n.store.Digest(rule, key)
+	if how == peeking || !n.decideCommon(d, rule, digest, tokens, now) {
+		var v bucket.Verdict
+		hit := transport.Hit{Digest: digest, Rule: rule, Tokens: tokens, Peek: how == peeking, Whole: how == together}
+		by := n.route(ctx, &v, &hit, now)
+		n.word(d, rule, &v, by, how)
 	}
-	rule.Word(d, &v)
+	if (!d.Allowed || d.WouldRefuse) && how != peeking {
+		n.denied.add(digest, rule, key, now)
+	}
+	decided = true
 	return nil
+}
+
+// word puts a verdict into the words of its rule, and counts it.
+func (n *Node) word(d *bucket.Decision, rule *bucket.Rule, v *bucket.Verdict, by Path, how manner) {
+	if how != peeking {
+		n.count(rule, v, by)
+	}
+	rule.Word(d, v)
+}
+
+// decideCommon decides and counts the commonest hit by far: the token of its key is
+// here, and nothing else is known of the key. What the others need besides would take as
+// long as looking up the bucket.
+func (n *Node) decideCommon(d *bucket.Decision, rule *bucket.Rule, digest bucket.Digest, tokens, now int64) (ok bool) {
+	held := &n.parts.held[ring.Partition(digest.Hi)]
+	return held.Load() != 0 && !n.stoodStill(now) && n.scale.Load() <= 1 &&
+		(n.hot.used.Load() == 0 || n.hot.find(digest) == nil) &&
+		n.store.TakeCommon(d, held, &n.tally.of(rule).local, rule, digest, tokens, now)
 }
 
 // route has a hit decided: by what is known of its key here, by the token if that is

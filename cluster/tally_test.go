@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -23,7 +24,7 @@ func TestTallyOfManyRules(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	all := tally.decisions()
+	all := tally.decisions(bucket.NewStore(bucket.StoreConfig{}))
 	if len(all) != maxRules+1 {
 		t.Fatalf("%d kinds of decisions, want %d and one of the others", len(all), maxRules)
 	}
@@ -56,11 +57,48 @@ func TestCountOfDecisions(t *testing.T) {
 		{"api", PathLocal, Allowed, 1}, {"api", PathLocal, Refused, 1}, {"api", PathDenied, WouldRefuse, 1},
 		{"api", PathStandby, Allowed, 1}, {"api", PathPolicy, Refused, 1}, {"api", PathOff, Allowed, 1},
 	}
-	if got := n.tally.decisions(); fmt.Sprint(got) != fmt.Sprint(want) {
+	if got := n.tally.decisions(bucket.NewStore(bucket.StoreConfig{})); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
 	if got := testing.AllocsPerRun(100, func() { n.count(rule, &bucket.Verdict{}, PathLeased) }); got != 0 {
 		t.Errorf("counting allocates %v times", got)
+	}
+}
+
+// Every decision is counted once, whichever way it came about: here where a key is new,
+// where it is there, where it is refused, and in every mode; a Peek isn't.
+func TestEachDecisionIsCountedOnce(t *testing.T) {
+	n, err := Start(t.Context(), Config{DeniedKeys: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = n.Close(context.Background()) }()
+	rule, two := bucket.MustRule("api", "3/hour"), bucket.MustRule("two", "3/hour; 9/day")
+	for _, mode := range []bucket.Mode{bucket.Enforce, bucket.Shadow, bucket.Off} {
+		for _, r := range []*bucket.Rule{rule, two} {
+			if err := r.SetMode(mode); err != nil {
+				t.Fatal(err)
+			}
+			for range 5 {
+				d, err := n.Take(t.Context(), r, "key", 1)
+				if err != nil || d.WouldRefuse && mode != bucket.Shadow {
+					t.Fatal(d, err)
+				}
+				if _, err := n.Peek(t.Context(), r, "key", 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	want := []Decisions{
+		{"api", PathLocal, Allowed, 3}, {"api", PathLocal, Refused, 2}, {"api", PathLocal, WouldRefuse, 5}, {"api", PathOff, Allowed, 5},
+		{"two", PathLocal, Allowed, 3}, {"two", PathLocal, Refused, 2}, {"two", PathLocal, WouldRefuse, 5}, {"two", PathOff, Allowed, 5},
+	}
+	if got := n.Metrics().Decisions; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	if denied := n.Denied(); len(denied) != 2 || denied[0].Refusals != 7 || denied[1].Refusals != 7 {
+		t.Errorf("denied: %+v", denied)
 	}
 }
 
