@@ -164,6 +164,61 @@ func TestOtherNumbersTakeTheSamePlace(t *testing.T) {
 	}
 }
 
+// What is leased keeps its place, and what finds none for it is known to nobody.
+func TestALeasedKeyKeepsItsPlace(t *testing.T) {
+	table, rule := newHotKeys(), bucket.MustRule("api", "1000/second")
+	one, other, third := bucket.Digest{Hi: 1, Lo: 6}, bucket.Digest{Hi: 2, Lo: 7}, bucket.Digest{Hi: 3, Lo: 6}
+	for _, d := range []bucket.Digest{one, other} {
+		table.warm(&transport.Hit{Digest: d, Rule: rule}, 0)
+	}
+	table.warm(&transport.Hit{Digest: third, Rule: rule}, 0)
+	refused := &transport.Answer{Verdict: bucket.Verdict{RetryAfter: time.Second}}
+	table.hear(&transport.Hit{Digest: third, Rule: rule, Tokens: 1}, refused, 1, 2)
+	if table.find(one) == nil || table.find(other) == nil || table.find(third) != nil || table.of(third, rule) != nil {
+		t.Error("a leased key has lost its place")
+	}
+	table.find(other).lease.Store(nil)
+	if k := table.of(third, rule); k == nil || table.find(other) != nil || table.find(one) == nil || table.used.Load() != 2 {
+		t.Error("the place of the one that isn't leased is free")
+	}
+}
+
+// Of a hit that costs more than what was refused nothing is said from here that the
+// holder wouldn't say: then it is asked.
+func TestWhatIsRefusedToMore(t *testing.T) {
+	const limit, penalty = 0, 1
+	for _, tt := range []struct {
+		rule    string
+		by      uint8
+		n       int64
+		retry   time.Duration
+		refused bool
+	}{
+		{"10/second", limit, 2, 100 * time.Millisecond, true},
+		{"10/second", limit, 4, 300 * time.Millisecond, true},
+		{"10/second", limit, 11, bucket.Never, true},
+		{"10/second; penalty 5/hour", limit, 4, 300 * time.Millisecond, true},
+		{"10/second; penalty 5/hour", penalty, 2, 100 * time.Millisecond, true},
+		{"10/second; penalty 5/hour", penalty, 4, 0, false},
+		{"10/second; penalty 5/hour", penalty, 11, bucket.Never, true},
+		{"10/second; 20/minute", limit, 2, 100 * time.Millisecond, true},
+		{"10/second; 20/minute", limit, 4, 0, false},
+		{"10/second sliding", limit, 4, 0, false},
+	} {
+		k := newHotKey(bucket.Digest{}, bucket.MustRule("api", tt.rule))
+		k.denial.note(2, 0, millisecond, &bucket.Verdict{Limit: tt.by, RetryAfter: 100 * time.Millisecond}, denialCap)
+		var v bucket.Verdict
+		want := bucket.Verdict{Limit: tt.by, RetryAfter: tt.retry}
+		if !tt.refused {
+			want = bucket.Verdict{}
+		}
+		refused := k.refuses(tt.n, millisecond, &v)
+		if v.ResetAfter = 0; refused != tt.refused || v != want {
+			t.Errorf("%d under %s, refused by %d: %v, %+v; want %+v", tt.n, tt.rule, tt.by, refused, v, want)
+		}
+	}
+}
+
 func TestLongerForMore(t *testing.T) {
 	for _, tt := range []struct {
 		limit bucket.Limit

@@ -56,6 +56,19 @@ func Example() {
 	// 429 Too Many Requests
 }
 
+// A service that opens its port once its replica is ready.
+func ExampleNode_WaitReady() {
+	node, err := cluster.Start(context.Background(), cluster.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer node.Close(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	fmt.Println(node.WaitReady(ctx))
+	// Output: <nil>
+}
+
 // serve answers on addr until ctx is done, say by a signal.NotifyContext of SIGTERM,
 // and then leaves without losing what was counted.
 func serve(ctx context.Context, addr string, node *cluster.Node, handler http.Handler) error {

@@ -68,7 +68,10 @@ func (n *Node) forward(v *bucket.Verdict, h *transport.Hit, now, expire int64) P
 	}
 	if !ok {
 		n.counters.byPolicy.Add(1)
-		*v, by = n.degrade(h, sent.moving, ended, len(n.view.Load().members)), PathPolicy
+		by = PathPolicy
+		if *v, ok = n.decideAlone(h, ended); !ok {
+			*v = n.degrade(h, sent.moving, ended, len(n.view.Load().members))
+		}
 	}
 	n.counters.forwarding.observe(ended - now)
 	return by
@@ -124,7 +127,7 @@ func (n *Node) askHolder(v *bucket.Verdict, h *transport.Hit, now, until int64) 
 		}
 		if !answer.NotHeld {
 			n.found(s.partition, s.target)
-			n.hot.hear(h, &answer, now, n.now())
+			n.hot.hear(h, &answer, now, answer.At)
 			*v = answer.Verdict
 			return sentHit{answered: answer.At}, true
 		}

@@ -106,7 +106,7 @@ type Node struct {
 }
 
 // Start makes a node and begins to look for the others; it doesn't wait until
-// it has found them (see Ready). ctx is looked at once, before anything is opened.
+// it has found them (see WaitReady). ctx is looked at once, before anything is opened.
 // The error names every fault of the configuration, or the address that can't be
 // bound.
 func Start(ctx context.Context, c Config) (*Node, error) {
@@ -256,7 +256,7 @@ const (
 // Ready reports whether the node should be sent traffic. It becomes ready once it
 // has joined the cluster, or found nobody to join for 3 s, its view has settled,
 // it has tried to connect to everybody in it, and it has all partitions that it
-// owns, with what others had counted in them. From then on it stays ready until
+// owns, with what others had counted in them; WaitReady waits for it. From then on it stays ready until
 // Close, whatever becomes of its peers, or until a newer replica takes its name:
 // the failure of one must not spread to the others.
 func (n *Node) Ready() bool {

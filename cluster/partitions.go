@@ -154,6 +154,7 @@ func (p *partitions) publish(i int, now int64) {
 		p.held[i].Store(0)
 		return
 	}
+	p.pace[i].owed, p.pace[i].told = 0, 0
 	p.heard[i] = part.Version()
 	p.kept[i].Store(0)
 	p.copied[i].Store(0)

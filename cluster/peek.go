@@ -12,8 +12,13 @@ import (
 // nothing, creates nothing and charges no penalty, here or at the holder of the key,
 // and where the holder is this replica it allocates nothing. What else is said of
 // Take holds for Peek.
+//
+// Of a key that is leased it shows what is left at the holder, without the tokens that
+// replicas were lent, this one included, and haven't spent yet or given back: Take may
+// let pass what Peek wouldn't, and what remains may rise by as much within 0.2 s after
+// the last hit.
 func (n *Node) Peek(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (d bucket.Decision, err error) {
-	err = n.ask(ctx, &d, rule, key, tokens, true)
+	err = n.ask(ctx, &d, rule, key, tokens, peeking)
 	return d, err
 }
 

@@ -21,6 +21,12 @@ var ErrNoHolder = errors.New("cluster: the holder of the key was not reached")
 // receipt is good for one refund, or once for each Part of it. The zero receipt, of
 // a decision that took nothing, refunds nothing.
 //
+// What was spent from a lease comes back only until this replica next tells the holder
+// what it has left, some 25 ms after the hit: a later refund of it is forgotten, which
+// errs to the strict side, and is no error. For a minute after a Refund this replica
+// leases no key of its rule, so that concerns the first one alone; and what TakeAll took
+// is never from a lease.
+//
 // It returns within Config.HitTimeout. ErrNoHolder says that the refund may be lost,
 // which errs to the strict side: don't repeat it, as it may also have arrived. The
 // state may have moved to another replica meanwhile; that one refunds nothing, and
@@ -52,6 +58,10 @@ func (n *Node) refund(ctx context.Context, rule *bucket.Rule, d bucket.Digest, r
 	for range maxHints + 1 {
 		if target.peer == nil {
 			if _, held := n.store.RefundHeld(&n.parts.held[p], rule, d, r, n.now()); held {
+				return nil
+			}
+			if n.alone() {
+				n.store.RefundDigest(rule, d, r, n.now())
 				return nil
 			}
 			n.await(n.now() + int64(tokenPause))

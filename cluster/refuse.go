@@ -7,13 +7,20 @@ import (
 	"github.com/shoal-dev/shoal/transport"
 )
 
-// refuses is denial's, and counts what the penalties have to know.
+// refuses is denial's, for what is certain of a hit that costs more as well, and counts
+// what the penalties have to know. v stays zero where it isn't refused.
 func (k *hotKey) refuses(n, now int64, v *bucket.Verdict) bool {
 	more, refused := k.denial.refuses(n, now, v)
-	if !refused || more > 0 && !k.alike && n <= k.most {
+	if !refused {
 		return false
 	}
-	plain := int(v.Limit) < len(k.limits) // else a penalty refuses, which costs nothing
+	// Else a penalty refuses, which costs nothing, and says nothing of how long a hit
+	// that costs more has to wait for the limit.
+	plain := int(v.Limit) < len(k.limits)
+	if more > 0 && n <= k.most && !(k.alike && plain) {
+		*v = bucket.Verdict{}
+		return false
+	}
 	if k.penal && plain {
 		k.refusals.Add(1)
 	}
@@ -32,7 +39,7 @@ func (t *hotKeys) hear(h *transport.Hit, a *transport.Answer, asked, now int64) 
 	if v.Degraded {
 		return
 	}
-	if a.Hot || h.Statement.Seq != 0 {
+	if a.Hot && !h.Whole || h.Statement.Seq != 0 {
 		t.hearLease(h, a, now)
 	}
 	switch {
@@ -49,10 +56,11 @@ func (t *hotKeys) hear(h *transport.Hit, a *transport.Answer, asked, now int64) 
 		if asked+int64(min(v.RetryAfter, most)) <= now {
 			return
 		}
-		k := t.of(h.Digest, h.Rule)
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.denial.note(h.Tokens, asked, now, v, most)
+		if k := t.of(h.Digest, h.Rule); k != nil {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.denial.note(h.Tokens, asked, now, v, most)
+		}
 	}
 }
 

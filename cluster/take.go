@@ -33,13 +33,22 @@ var (
 // context's own when it is done beforehand; a cancellation while Take waits is
 // not noticed. It is safe for concurrent use.
 func (n *Node) Take(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (d bucket.Decision, err error) {
-	err = n.ask(ctx, &d, rule, key, tokens, false)
+	err = n.ask(ctx, &d, rule, key, tokens, taking)
 	return d, err
 }
 
+// manner is how a decision is asked for.
+type manner uint8
+
+const (
+	taking   manner = iota
+	peeking         // nothing is taken
+	together        // it may be given back at once: by what was lent that isn't exact
+)
+
 // ask writes its decision to d, which is zero before: copying it would take as long as
 // the rest.
-func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, key string, tokens int64, peek bool) (err error) {
+func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, key string, tokens int64, how manner) (err error) {
 	defer n.rescue(d, &err, rule, key, tokens)
 	if err := n.check(ctx, rule, tokens); err != nil {
 		return err
@@ -52,13 +61,14 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, k
 	if rule.Mode() != bucket.Off {
 		now := n.now()
 		var hit transport.Hit
-		hit.Digest, hit.Rule, hit.Tokens, hit.Peek = n.store.Digest(rule, key), rule, tokens, peek
+		hit.Digest, hit.Rule, hit.Tokens = n.store.Digest(rule, key), rule, tokens
+		hit.Peek, hit.Whole = how == peeking, how == together
 		by = n.route(ctx, &v, &hit, now)
-		if !v.Allowed && !peek {
+		if !v.Allowed && how != peeking {
 			n.denied.add(hit.Digest, rule, key, now)
 		}
 	}
-	if !peek {
+	if how != peeking {
 		n.count(rule, &v, by)
 	}
 	rule.Word(d, &v)
@@ -75,7 +85,7 @@ func (n *Node) route(ctx context.Context, v *bucket.Verdict, h *transport.Hit, n
 		return n.forward(v, h, now, n.expiry(ctx, now))
 	}
 	n.hot.settle(h)
-	if v.Leased {
+	if v.Leased && !h.Whole {
 		n.hot.warm(h, now)
 	}
 	return PathLocal

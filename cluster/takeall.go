@@ -14,16 +14,16 @@ import (
 // are Allowed. If any isn't, what the others took has been given back when TakeAll
 // returns, and meanwhile others may have been refused it; the Receipts are zero then.
 //
-// It asks all holders at once, and takes up to twice Config.HitTimeout. An error of
+// It asks all holders at once, also of keys that are leased, so that what is given back
+// is there again to the last token. It takes up to twice Config.HitTimeout. An error of
 // any charge, those of Take, is an error of all, and nothing stays charged either;
 // an error that wraps ErrNoHolder says that giving back failed, which errs to the
 // strict side. It is safe for concurrent use.
 func (n *Node) TakeAll(ctx context.Context, charges []bucket.Charge) ([]bucket.Decision, error) {
 	decisions := make([]bucket.Decision, len(charges))
-	err := each(len(charges), func(i int) (err error) {
+	err := each(len(charges), func(i int) error {
 		c := charges[i]
-		decisions[i], err = n.Take(ctx, c.Rule, c.Key, c.Tokens)
-		return err
+		return n.ask(ctx, &decisions[i], c.Rule, c.Key, c.Tokens, together)
 	})
 	all := err == nil
 	for _, d := range decisions {

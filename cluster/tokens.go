@@ -79,7 +79,6 @@ func (p *partitions) receive(i int, m handoff.Message, now int64) (answer handof
 		p.tally.Sent++
 	}
 	if part.State() == handoff.Hold {
-		pace.owed, pace.told = 0, 0
 		if !held && m.Kind == handoff.Transfer {
 			p.came[i].Store(uint64(m.From))
 			p.tally.Received++
@@ -115,5 +114,7 @@ func (p *partitions) unlikely(i int, m handoff.Message, now int64) bool {
 func (p *partitions) owe(i int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.pace[i].owed++
+	if p.parts[i].State() != handoff.Hold {
+		p.pace[i].owed++
+	}
 }

@@ -101,6 +101,8 @@ type Hit struct {
 	Asker uint64
 	// Peek asks what would be decided, and takes nothing.
 	Peek bool
+	// Whole has the asker not decide it by what it was lent. Ask ignores it.
+	Whole bool
 	// Orphan says that the hit was sent to another holder of the key's state, which
 	// was silent: it may have been debited there.
 	Orphan bool

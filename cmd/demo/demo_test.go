@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ func TestDemo(t *testing.T) {
 		{"crowd", testCrowd},
 		{"slow", testSlow},
 		{"status", testStatus},
+		{"index", testIndex},
 		{"garbage", testGarbage},
 		{"forged addresses", testForgedAddresses},
 	} {
@@ -174,6 +176,22 @@ func testStatus(t *testing.T, d *demo) {
 	}
 }
 
+// Who comes with no path is told which there are.
+func testIndex(t *testing.T, d *demo) {
+	c := newClient(t, "")
+	page := c.get(d.balancer.url() + "/")
+	want(t, page, 200)
+	paths := regexp.MustCompile(`(?m)^/\S+`).FindAllString(page.body, -1)
+	if len(paths) < 10 || !strings.Contains(page.header.Get("Content-Type"), "text/plain") {
+		t.Fatalf("%q", page.body)
+	}
+	for _, path := range paths {
+		if a := c.get(d.balancer.url() + path); a.status == 404 {
+			t.Errorf("%s is in the index, and answers %d", path, a.status)
+		}
+	}
+}
+
 // Not all that comes is a request that makes sense.
 func testGarbage(t *testing.T, d *demo) {
 	c := newClient(t, "")
@@ -186,7 +204,7 @@ func testGarbage(t *testing.T, d *demo) {
 		{"PUT", "/try?limit=1/hour", "", nil, 405},
 		{"POST", "/resource/other", "", nil, 405},
 		{"OPTIONS", "/nowhere", "", nil, 404},
-		{"GET", "/%00%ff/../..", "", nil, 404},
+		{"GET", "/%00%ff/../nowhere", "", nil, 404},
 		{"GET", "/try?limit=1/hour&key=%", "", nil, 400},
 		{"GET", "/try?%%%", "", nil, 400},
 		{"GET", "/slow?ms=soon", "", nil, 400},

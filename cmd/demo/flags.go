@@ -44,7 +44,7 @@ func parseDemo(args []string, stdout, stderr io.Writer) (demoConfig, error) {
 	if err := parse(fs, args, stdout, demoUsage); err != nil {
 		return c, err
 	}
-	c.log, c.mysql = newLog(stderr, *verbose), *mysql
+	c.log = newLog(stderr, *verbose)
 	if c.replicas < 1 || c.replicas > maxReplicas {
 		return c, usagef("-replicas %d is not between 1 and %d", c.replicas, maxReplicas)
 	}
@@ -55,7 +55,8 @@ func parseDemo(args []string, stdout, stderr io.Writer) (demoConfig, error) {
 	if port != 0 && port+c.replicas > maxPort {
 		return c, usagef("-listen %s leaves no ports for %d replicas after it", c.listen, c.replicas)
 	}
-	return c, checkMySQL(c.mysql, c.log)
+	c.mysql, err = chooseMySQL(*mysql, c.log)
+	return c, err
 }
 
 // parseReplica reads the command line of a single replica.
@@ -79,7 +80,7 @@ func parseReplica(args []string, stdout, stderr io.Writer) (replicaConfig, error
 	if err := parse(fs, args, stdout, replicaUsage); err != nil {
 		return c, err
 	}
-	c.log, c.mysql = newLog(stderr, *verbose), *mysql
+	c.log = newLog(stderr, *verbose)
 	c.cluster.Log = c.log
 	c.cluster.Seeds = list(*seeds)
 	if *secret != "" {
@@ -102,7 +103,7 @@ func parseReplica(args []string, stdout, stderr io.Writer) (replicaConfig, error
 	if _, err := checkAddress(c.http); err != nil {
 		return c, usagef("-http: %w", err)
 	}
-	if err := checkMySQL(c.mysql, c.log); err != nil {
+	if c.mysql, err = chooseMySQL(*mysql, c.log); err != nil {
 		return c, err
 	}
 	return c, checkCluster(c.cluster)

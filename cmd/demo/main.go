@@ -16,6 +16,7 @@
 //
 // The routes of a replica:
 //
+//	GET        /                a list of these
 //	GET        /test            no limit
 //	GET, POST  /resource/test   1 per 10 second and client, both methods together
 //	GET        /resource/other  1 per second and client, the default of /resource

@@ -228,6 +228,32 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// The address of a database has a password, which the command line would show to all.
+func TestMySQLByTheEnvironment(t *testing.T) {
+	t.Setenv(mysqlVariable, "nonsense")
+	for _, args := range []string{"", "replica"} {
+		var stdout, stderr output
+		code := run(t.Context(), strings.Fields(args), &stdout, &stderr)
+		if want := "demo: DEMO_MYSQL: want user:password@tcp(host:port)/database"; code != 2 || !strings.HasPrefix(stderr.String(), want) {
+			t.Errorf("demo %s: exit %d, %q", args, code, stderr.String())
+		}
+	}
+	const given, set = "a:b@tcp(127.0.0.1:1)/flag", "a:b@tcp(127.0.0.1:1)/environment"
+	t.Setenv(mysqlVariable, set)
+	for args, want := range map[string]string{"": set, "-mysql " + given: given} {
+		var stdout, stderr output
+		demo, err1 := parseDemo(strings.Fields(args), &stdout, &stderr)
+		replica, err2 := parseReplica(strings.Fields(args), &stdout, &stderr)
+		if demo.mysql != want || replica.mysql != want || err1 != nil || err2 != nil {
+			t.Errorf("%q: %q, %v and %q, %v", args, demo.mysql, err1, replica.mysql, err2)
+		}
+	}
+	var help output
+	if run(t.Context(), []string{"-h"}, &help, &help); strings.Contains(help.String(), set) || !strings.Contains(help.String(), mysqlVariable) {
+		t.Errorf("-h says %s", help.String())
+	}
+}
+
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	for args, part := range map[string]string{"-h": "-listen host:port", "replica -h": "-seeds host:port,...", "replica --help": "-insecure", "load -h": "-any-host", "balance -h": "-replicas host:port,..."} {

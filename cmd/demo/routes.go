@@ -19,6 +19,7 @@ const groupLimit = "1/second"
 // says whether it should be sent any. continents is what their API serves.
 func newRoutes(node *cluster.Node, client httpmw.KeyFunc, ready func() bool, continents seeds.List, log *slog.Logger) (http.Handler, error) {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", index)
 	mux.HandleFunc("GET /test", hello)
 
 	// A rule is known by its name: the name of the route, so that each has a
@@ -57,6 +58,28 @@ func servedBy(name string, next http.Handler) http.Handler {
 		w.Header().Set(servedByHeader, name)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// routesPage is what there is, for whoever comes with no path.
+const routesPage = `Shoal's demo: replicas of one service with one set of limits.
+
+/_shoal/          the dashboard, where the load balancer and all replicas are one program
+/test             no limit
+/resource/test    1 per 10 second and client
+/resource/other   1 per second and client
+/slow             takes ms=500, and 2 of a user run at a time: ?ms=500&user=alice
+/try              any limit for any key: ?limit=10/minute&key=alice&cost=1
+/continents       5 in 60 s for each user: curl -u john_doe:EXAMPLE_PASSWORD
+/cluster          the members and the table of owners, as this replica sees them
+/healthz          200 while it serves
+/readyz           200 once it has joined and its table is settled
+
+The systems of tutorials are below /tutorial/, /tour/ and /snippet/. X-Served-By says which replica answered.
+`
+
+func index(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, routesPage)
 }
 
 func hello(w http.ResponseWriter, _ *http.Request) {
