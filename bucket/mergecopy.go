@@ -13,7 +13,8 @@ import (
 // limit allows, or into another partition.
 //
 // Where MaxLimits different limits are in use already, what a copy says of another is
-// dropped. Its keys are refused until there is room, and then may have one burst more.
+// dropped, and counted in Stats.Unmerged. Its keys are refused until there is room, and
+// then may have one burst more.
 func (s *Store) Merge(partition int, copied []byte, now int64) error {
 	c, err := parseCopy(partition, copied)
 	if err != nil {
@@ -91,21 +92,27 @@ func (s *Store) mergeEntry(t *table, id Digest, term *term, state State, l log, 
 		s.fold(t, id.Hi, term, state, l, now)
 		return
 	}
-	if limit, ok := s.limits.number(term); ok {
-		e := entry{hi: id.Hi, lo: id.Lo}
-		t.replace(&e, limit, term, state, l)
-		t.touch(&e)
-		t.insert(e, now)
+	limit, ok := s.limits.number(term)
+	if !ok {
+		t.aside.unmerged++
+		return
 	}
+	fresh := entry{hi: id.Hi, lo: id.Lo}
+	t.replace(&fresh, limit, term, state, l)
+	t.touch(&fresh)
+	t.insert(fresh, now)
 }
 
 // join brings an entry together with another state of the same limit.
 func (s *Store) join(t *table, e *entry, term *term, state State, l log, now int64) {
 	if e.state().full(now) { // it says nothing, whatever its window's number
-		if limit, ok := s.limits.number(term); ok {
-			t.replace(e, limit, term, state, l)
-			t.touch(e)
+		limit, ok := s.limits.number(term)
+		if !ok {
+			t.aside.unmerged++
+			return
 		}
+		t.replace(e, limit, term, state, l)
+		t.touch(e)
 		return
 	}
 	known := &s.limits.at(e.number()).term

@@ -201,3 +201,28 @@ func TestFloodOfNumbersPasses(t *testing.T) {
 		t.Errorf("%d entries, %d numbers, %d free", s.Len(), len(s.limits.index), len(s.limits.free))
 	}
 }
+
+// What a copy says of a limit for which there is no number is dropped, and counted: of a
+// key that is new here, and of one whose bucket is full under another limit.
+func TestUnmergedStatesAreCounted(t *testing.T) {
+	const now = int64(time.Hour)
+	from, to := NewStore(StoreConfig{}), NewStore(StoreConfig{MaxLimits: 1})
+	rule, changed, other := MustRule("api", "5/second"), MustRule("api", "7/second"), MustRule("other", "3/hour")
+	d := from.Digest(changed, "alice")
+	partition := partitionOf(d.Hi)
+	from.TakeDigest(changed, d, 1, now)
+	from.TakeDigest(other, d, 1, now)
+	copied, _ := from.AppendCopy(nil, partition, now)
+	to.TakeDigest(rule, d, 1, 0)
+	for merges := int64(1); merges <= 2; merges++ {
+		if err := to.Merge(partition, copied, now); err != nil {
+			t.Fatal(err)
+		}
+		if got := to.Stats().Unmerged; got != 2*merges {
+			t.Errorf("%d states count as unmerged after %d merges of 2", got, merges)
+		}
+	}
+	if got := from.Stats().Unmerged; got != 0 {
+		t.Errorf("%d count where nothing was merged", got)
+	}
+}

@@ -12,6 +12,7 @@ type aside struct {
 	shared     int // overflow entries
 	overflowed int // hits that were decided by one
 	dropped    int // full buckets
+	unmerged   int // states from elsewhere whose limit found no number
 
 	received [partitionsEach]int64 // when an overflow entry of a partition came from elsewhere, or 0
 	folded   [partitionsEach]bool  // whether one came into which live keys had been folded

@@ -13,6 +13,9 @@ type Stats struct {
 	// different names or numbers have entries, of at most StoreConfig.MaxLimits.
 	Overflowed, Dropped int64
 	Limits              int
+	// Unmerged counts states of copies that were dropped because so many limits were in
+	// use already: their keys may have one burst more.
+	Unmerged int64
 }
 
 // Stats returns a snapshot. It locks one shard of 256 after the other, each for some
@@ -31,6 +34,7 @@ func (s *Store) Stats() (stats Stats) {
 		stats.MaxBytes += t.aside.budget
 		stats.Overflowed += int64(t.aside.overflowed)
 		stats.Dropped += int64(t.aside.dropped)
+		stats.Unmerged += int64(t.aside.unmerged)
 		sh.mu.Unlock()
 	}
 	s.limits.mu.RLock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/shoal-dev/shoal/transport"
@@ -136,14 +135,6 @@ func (n *Node) way(m *member, last *view) *transport.Peer {
 		Panicked: n.mishap,
 		Silence:  min(max(minSilence, n.config.HitTimeout), maxSilence),
 	})
-}
-
-// dial connects to a peer.
-func (n *Node) dial(ctx context.Context, address string) (conn net.Conn, err error) {
-	if !n.survives("Config.Network.Dial", func() { conn, err = n.config.Network.Dial(ctx, address) }) {
-		return nil, errPanic
-	}
-	return conn, err
 }
 
 // inherit keeps those who were members of the last view and may be still.

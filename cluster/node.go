@@ -168,7 +168,7 @@ func (n *Node) open(ctx context.Context) error {
 		n.beat.Store(math.MaxInt64)
 		return n.publish(ctx, []*member{{meta: meta{name: n.config.Name}}})
 	}
-	listener, err := n.config.Network.Listen(n.config.PeerBind)
+	listener, err := n.listen(n.config.PeerBind)
 	if err != nil {
 		field := "PeerBind"
 		if n.config.PeerBind == anyPort(n.config.Bind) {

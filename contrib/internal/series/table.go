@@ -49,6 +49,7 @@ func decisions() []Metric {
 		ofStores("shoal.overflow.entries", "{entry}", Gauge, "Buckets that keys share which found no room.", func(s *bucket.Stats) int64 { return int64(s.Overflow) }),
 		ofStores("shoal.overflow.decisions", "{decision}", Counter, "Decisions by such a shared bucket: they may have been refused too early.", func(s *bucket.Stats) int64 { return s.Overflowed }),
 		ofStores("shoal.entries.dropped", "{entry}", Counter, "Full buckets that were dropped, which loses nothing.", func(s *bucket.Stats) int64 { return s.Dropped }),
+		ofStores("shoal.copies.dropped", "{entry}", Counter, "Buckets of copies that were dropped as too many different limits are in use: their keys may have one burst more.", func(s *bucket.Stats) int64 { return s.Unmerged }),
 	}
 }
 
