@@ -28,7 +28,7 @@ var borrowMistakes = []mutant{
 		"	if !l.scarce.Load() {\n", "	if l.scarce.Load() || true {\n",
 	}},
 	{"have the holder spend whatever comes", "TestAHotKeyIsLeased", "cluster/take.go", []string{
-		"if v.Leased {", "if v.Leased && h.Peek {",
+		"if v.Leased && !h.Whole {", "if v.Leased && h.Peek {",
 	}},
 	{"leave with what was lent", "TestIdleLeasesAreGivenBack", "cluster/leave.go", []string{
 		"	n.giveBack()\n", "",
@@ -47,7 +47,13 @@ var borrowMistakes = []mutant{
 		"|| more < 0 {", "{",
 	}},
 	{"tell what more waits for by what less does", "TestWaitingIsEnoughAfterLessWasRefused", "cluster/refuse.go", []string{
-		"|| more > 0 && !k.alike && n <= k.most {", "{",
+		"if more > 0 && n <= k.most && !(k.alike && plain) {", "if more < 0 && !(k.alike && plain) {",
+	}},
+	{"tell what more waits for by what a penalty refuses", "cluster TestWhatIsRefusedToMore", "cluster/refuse.go", []string{
+		"!(k.alike && plain)", "!k.alike",
+	}},
+	{"take what may be given back at once from a lease", "TestKeysThatAreTakenTogetherAreNotLeased", "cluster/hot.go", []string{
+		"	if h.Whole {\n		l = nil\n	}\n", "",
 	}},
 	{"refuse for as long as it takes", "TestRefusalsEndWithResetsAndRefunds", "cluster/denial.go", []string{
 		"denialCap = 500 * time.Millisecond", "denialCap = 500 * time.Minute",
