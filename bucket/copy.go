@@ -56,15 +56,6 @@ func (c *copier) add(e *entry) bool {
 	return true
 }
 
-// size is how many bytes finish appends, or a little more.
-func (c *copier) size() int {
-	if c.count == 0 {
-		return 0
-	}
-	const zone = 32 // of a calendar, more or less
-	return 2 + 4 + len(c.numbers)*(2+termBytes+zone) + len(c.records)
-}
-
 // finish appends the copy to b.
 func (c *copier) finish(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(c.numbers)))
@@ -96,81 +87,5 @@ func (s *Store) AppendCopy(b []byte, partition int, now int64) (_ []byte, entrie
 	}
 	return c.finish(b), int(c.count)
 }
-
-// Changes hands over the entries that were charged or merged since the last call, each
-// partition's in the form of AppendCopy, in one shard of 256. Those of partitions that
-// aren't wanted are forgotten: wanted is called under the shard's lock. What each is
-// given may be kept. It needs StoreConfig.Track.
-func (s *Store) Changes(shard int, now int64, wanted func(partition int) bool, each func(partition int, changes []byte)) {
-	var copies [partitionsEach][]byte
-	s.changes(&copies, shard%shardCount, now, wanted)
-	for i, b := range copies {
-		if b != nil {
-			each(i*shardCount+shard%shardCount, b)
-		}
-	}
-}
-
-// changes collects what Changes hands over, by the partitions of the shard.
-func (s *Store) changes(copies *[partitionsEach][]byte, shard int, now int64, wanted func(partition int) bool) {
-	sh := &s.shards[shard]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	list := sh.table.changed
-	if list == nil {
-		return
-	}
-	s.writeOut(shard, now) // which may add to the list
-	var copiers [partitionsEach]copier
-	share(&copiers, *list)
-	for _, d := range *list {
-		e := sh.table.find(d.Hi, d.Lo)
-		if e == nil || e.limit&changedBit == 0 {
-			continue
-		}
-		e.limit &^= changedBit
-		if !wanted(partitionOf(e.hi)) {
-			continue
-		}
-		c := &copiers[partitionIn(e.hi)]
-		c.store, c.shard, c.now = s, shard, now
-		c.add(e)
-	}
-	*list = (*list)[:0]
-	finish(copies, &copiers) // under the lock: the numbers may be freed after it
-}
-
-// finish puts the copies into one piece of memory.
-func finish(copies *[partitionsEach][]byte, copiers *[partitionsEach]copier) {
-	size := 0
-	for i := range copiers {
-		size += copiers[i].size()
-	}
-	all := make([]byte, 0, size)
-	for i := range copiers {
-		if c := &copiers[i]; c.count > 0 {
-			start := len(all)
-			all = c.finish(all)
-			copies[i] = all[start:len(all):len(all)]
-		}
-	}
-}
-
-// share gives the copiers room for what is on the list, of one piece of memory.
-func share(copiers *[partitionsEach]copier, list []Digest) {
-	var counts [partitionsEach]int
-	for _, d := range list {
-		counts[partitionIn(d.Hi)]++
-	}
-	room := make([]byte, len(list)*copyRecord)
-	for i, n := range counts {
-		c := &copiers[i]
-		c.records, c.numbers = room[:0:n*copyRecord], c.few[:0]
-		room = room[n*copyRecord:]
-	}
-}
-
-// Shards is the number of shards that Changes knows.
-const Shards = shardCount
 
 func partitionOf(hi uint64) int { return int(hi >> (64 - partitionBits)) }

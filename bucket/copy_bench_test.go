@@ -1,6 +1,7 @@
 package bucket_test
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 
@@ -32,7 +33,7 @@ func BenchmarkChanges(b *testing.B) {
 	}
 	write := func() {
 		for shard := range bucket.Shards {
-			holder.Changes(shard, now, all, func(p int, changes []byte) { copies, of = append(copies, changes), append(of, p) })
+			holder.Changes(shard, now, all, func(p int, changes []byte) { copies, of = append(copies, bytes.Clone(changes)), append(of, p) })
 		}
 	}
 	merge := func() {

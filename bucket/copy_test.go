@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/bits"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,6 +195,33 @@ func TestChangesAreWhatWasCharged(t *testing.T) {
 	from.Take(rule, "c", 9, 100) // refused
 	if n := ship(); n == 0 || to.Take(rule, "b", 0, 100) != from.Take(rule, "b", 0, 100) {
 		t.Errorf("%d bytes of changes, and then %+v", n, to.Take(rule, "b", 0, 100))
+	}
+}
+
+// Whoever only keeps a copy has nothing to hand over. When it holds the state that is
+// another matter.
+func TestWhatIsKeptIsNoChange(t *testing.T) {
+	rule, from, to := MustRule("r", "10/second"), newClocked(0), newClocked(0)
+	d, held := from.Digest(rule, "k"), new(atomic.Int64)
+	for i, want := range []int{0, 1, 0} {
+		from.take(rule, d, 1, 0)
+		held.Store(int64(i % 2))
+		if err := to.Keep(held, partitionOf(d.Hi), from.copy(d, 0), 0); err != nil {
+			t.Fatal(err)
+		}
+		if got := to.changes(); got != want || to.Len() != 1 {
+			t.Errorf("copy %d makes %d changes, want %d", i, got, want)
+		}
+	}
+	if left := to.PeekDigest(rule, d, 0, 0).Remaining; left != 7 {
+		t.Errorf("%d are left", left)
+	}
+	if err := to.Keep(held, partitionOf(d.Hi), []byte("no copy"), 0); err == nil {
+		t.Error("garbage is kept")
+	}
+	to.take(rule, d, 1, 0)
+	if got := to.changes(); got != 1 {
+		t.Errorf("what is charged after makes %d changes", got)
 	}
 }
 

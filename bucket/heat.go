@@ -1,33 +1,44 @@
 package bucket
 
+import "sync/atomic"
+
 const (
-	heatSlots = 64
-	hotHits   = 10
-	hotTime   = 100e6 // ns
+	heatSlots = 1 << 12
+	hotHits   = 20
+	hotTime   = 100e6 >> heatTick // ticks
+	heatTick  = 20                // log2 of a tick in ns, which is 1.05 ms
 )
 
 // heat counts the hits of a key that come from one peer, to find those that are
-// worth a lease: 10 within 100 ms. It has one place for many of them and loses
+// worth a lease: 20 within 100 ms. It has one place for many of them and loses
 // count, but whoever has a place keeps it for 100 ms: of two that are equally hot
 // one becomes leased, and makes room for the other.
-type heat [heatSlots]struct {
-	id    uint64
-	since int64
-	hits  int64
-}
+//
+// A place is one word: whose it is in 24 bits, since when in 24 more, and in 16 how
+// many hits there were. Two that write it at once lose a count.
+type heat [heatSlots]atomic.Uint64
+
+const (
+	heatMark  = 40
+	heatSince = 16
+	mostHeat  = 1<<heatSince - 1
+	heatTimes = 1<<(heatMark-heatSince) - 1
+)
 
 // hot counts hits, and reports whether there were enough.
 func (t *heat) hot(d Digest, peer uint64, hits, now int64) bool {
-	id := mix(d.Lo ^ mix(peer))
-	c := &t[id%heatSlots]
-	if now-c.since >= hotTime || c.hits == 0 {
-		c.id, c.since, c.hits = id, now, 0
-	}
-	if c.id != id {
+	id := (d.Lo ^ peer) * 0x9e3779b97f4a7c15
+	slot, mark, tick := &t[id>>32%heatSlots], id>>heatMark, uint64(now>>heatTick)&heatTimes
+	was := slot.Load()
+	switch since := was >> heatSince & heatTimes; {
+	case (tick-since)&heatTimes >= hotTime || was&mostHeat == 0:
+		was = mark<<heatMark | tick<<heatSince
+	case was>>heatMark != mark:
 		return false
 	}
-	c.hits += hits
-	return c.hits >= hotHits
+	count := min(was&mostHeat+uint64(hits), mostHeat)
+	slot.Store(was&^mostHeat | count)
+	return count >= hotHits
 }
 
 // mix spreads the bits of x (Steele, Lea and Flood 2014: the finalizer of SplitMix64).

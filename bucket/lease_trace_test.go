@@ -67,6 +67,32 @@ func TestLeasesLeaveNoTrace(t *testing.T) {
 	})
 }
 
+// Every key that is leased is marked, also after others of its mark are no more.
+func TestLeasedKeysAreMarked(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		lent, leases := &lent{}, map[uint64]*lease{}
+		for range rapid.IntRange(0, 100).Draw(t, "steps") {
+			d := Digest{Hi: rapid.Uint64Range(0, 20).Draw(t, "key")}
+			d.Lo = d.Hi % 5 * 77 << 56
+			if l := leases[d.Hi]; l != nil {
+				lent.end(l)
+				delete(leases, d.Hi)
+			} else {
+				leases[d.Hi] = &lease{digest: d}
+				lent.add(leases[d.Hi])
+			}
+			for _, l := range leases {
+				if !lent.marked(l.digest) {
+					t.Fatalf("%v isn't", l.digest)
+				}
+			}
+			if len(leases) == 0 && lent.marks != [4]uint64{} {
+				t.Fatalf("a mark has stayed: %x", lent.marks)
+			}
+		}
+	})
+}
+
 // Whoever asks for whatever: nothing is made of it.
 func TestAsksOfAnyNumbers(t *testing.T) {
 	amount := rapid.OneOf(rapid.Int64Range(-2, 300), rapid.Int64(), rapid.SampledFrom([]int64{math.MaxInt64, math.MinInt64}))

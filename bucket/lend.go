@@ -41,27 +41,22 @@ func (s *Store) AskHeld(held *atomic.Int64, rule *Rule, d Digest, a Ask, now int
 		s.decide(&answer.Verdict, sh, &h)
 	}
 	answer.Leased = l != nil && l.elsewhere()
-	answer.Hot = answer.Leased && (a.Own || i >= 0) || !a.Own && s.lent[shardOf(d)].hot(d, a.Peer, 1, now)
+	answer.Hot = answer.Leased && (a.Own || i >= 0) || !a.Own && s.heat.hot(d, a.Peer, 1, now) && !s.lent[shardOf(d)].full()
 	return answer, true
 }
 
 // Heat counts hits of a peer that were decided in another way than by AskHeld, and
-// says what that would: whether it is worth the peer's while to lease the key.
-func (s *Store) Heat(held *atomic.Int64, rule *Rule, d Digest, peer uint64, hits int, now int64, replicas int) (hot bool) {
-	if rule.LeaseTerm() == 0 || replicas > 1 {
-		return false
-	}
+// reports whether it is worth the peer's while to lease the key.
+func (s *Store) Heat(rule *Rule, d Digest, peer uint64, hits int, now int64) (hot bool) {
+	return s.heat.hot(d, peer, int64(hits), now) && rule.LeaseTerm() > 0 && s.lends(d)
+}
+
+// lends reports whether one more key of the shard may be leased.
+func (s *Store) lends(d Digest) bool {
 	sh := s.shard(d)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	since, ok := heldSince(held)
-	if !ok {
-		return false
-	}
-	if l := s.lease(sh, d, moment{now, satAdd(s.epoch, now)}); l != nil && l.find(peer, since) >= 0 {
-		return true
-	}
-	return s.lent[shardOf(d)].hot(d, peer, int64(hits), now)
+	return !s.lent[shardOf(d)].full()
 }
 
 // holder returns what is lent of a key, and the place of the one who asks among
@@ -102,20 +97,9 @@ func (s *Store) begin(d Digest, now int64) *lease {
 	if lent.full() || lent.leases[d.Hi] != nil {
 		return nil
 	}
-	if lent.leases == nil {
-		lent.leases = map[uint64]*lease{}
-	}
 	l := &lease{digest: d}
-	lent.leases[d.Hi] = l
+	lent.add(l)
 	return l
-}
-
-// hot counts a peer's hits, and reports whether it should lease the key.
-func (l *lent) hot(d Digest, peer uint64, hits, now int64) bool {
-	if l.heat == nil {
-		l.heat = new(heat)
-	}
-	return l.heat.hot(d, peer, hits, now) && !l.full()
 }
 
 // lend hears the statement of holder i, decides its hit, and grants what it may.

@@ -1,10 +1,11 @@
 package bucket
 
-// lent is what a shard has to do with leases: those of its keys, by the high half of
-// their digests, which all limits of a key share; and what may become one.
+// lent is the leases of a shard's keys, by the high half of their digests, which all
+// limits of a key share.
 type lent struct {
 	leases map[uint64]*lease // nil while there is none
-	heat   *heat             // nil until somebody else's hit has come
+	marks  [4]uint64         // one bit of 256 for each, so that hits on other keys needn't look
+	_      [3]uint64         // to a cache line
 }
 
 const (
@@ -14,10 +15,35 @@ const (
 
 func (l *lent) full() bool { return len(l.leases) >= shardLeases }
 
+// mark is where a key's bit is.
+func mark(d Digest) (word int, bit uint64) { return int(d.Lo >> 62), 1 << (d.Lo >> 56 % 64) }
+
+// marked reports whether the key may be leased: of those that aren't one in eight is, at
+// most.
+func (l *lent) marked(d Digest) bool {
+	word, bit := mark(d)
+	return l.marks[word]&bit != 0
+}
+
+// add remembers a lease.
+func (l *lent) add(of *lease) {
+	if l.leases == nil {
+		l.leases = map[uint64]*lease{}
+	}
+	l.leases[of.digest.Hi] = of
+	word, bit := mark(of.digest)
+	l.marks[word] |= bit
+}
+
 // end forgets a lease.
 func (l *lent) end(of *lease) {
 	if delete(l.leases, of.digest.Hi); len(l.leases) == 0 {
 		l.leases = nil
+	}
+	l.marks = [4]uint64{}
+	for _, other := range l.leases {
+		word, bit := mark(other.digest)
+		l.marks[word] |= bit
 	}
 }
 
@@ -38,11 +64,11 @@ func (s *Store) Leases() (keys int, tokens int64) {
 
 // lease returns what is lent of a key at m, or nil. It may move entries.
 func (s *Store) lease(sh *shard, d Digest, m moment) *lease {
-	leases := s.lent[shardOf(d)].leases
-	if leases == nil {
+	lent := &s.lent[shardOf(d)]
+	if !lent.marked(d) {
 		return nil
 	}
-	l := leases[d.Hi]
+	l := lent.leases[d.Hi]
 	if l == nil || l.digest != d || !s.expire(sh, l, m) {
 		return nil
 	}

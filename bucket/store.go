@@ -64,6 +64,8 @@ type Store struct {
 	// foreign says that an overflow entry has come from elsewhere, ever.
 	foreign atomic.Bool
 	lent    [shardCount]lent // by shard, and under its mutex
+	changes changes
+	heat    heat // last: no pointers
 }
 
 // shard is one cache line, of which a hit needs nearly all.

@@ -78,36 +78,6 @@ func BenchmarkRefund(b *testing.B) {
 	}
 }
 
-// BenchmarkTakeInAFlood measures decisions on 10 000 live keys: alone, in a store that
-// strangers have filled, and on strangers then.
-func BenchmarkTakeInAFlood(b *testing.B) {
-	const live, budget = 10_000, 64 << 20
-	rule := bucket.MustRule("api", "100/hour")
-	for _, state := range []string{"quiet", "flooded", "strangers"} {
-		b.Run(state, func(b *testing.B) {
-			store, names := bucket.NewStore(bucket.StoreConfig{MaxBytes: budget}), make([]string, 2_000_000)
-			for i := range names {
-				names[i] = "user-" + strconv.Itoa(i)
-				if i < live || state != "quiet" {
-					store.Take(rule, names[i], 1, 0)
-				}
-			}
-			first, last := 0, live
-			if state == "strangers" {
-				first, last = len(names)-live, len(names)
-			}
-			i := first
-			b.ReportAllocs()
-			for b.Loop() {
-				store.Take(rule, names[i], 1, 1)
-				if i++; i == last {
-					i = first
-				}
-			}
-		})
-	}
-}
-
 // BenchmarkMemory reports what a million keys take, and how long the garbage
 // collector needs for them, per forced collection.
 func BenchmarkMemory(b *testing.B) {

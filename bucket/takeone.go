@@ -43,5 +43,5 @@ func (s *Store) takeOne(v *Verdict, held *atomic.Int64, rule *Rule, digest Diges
 
 // unusual reports whether more than its entry may have to be known of a key.
 func (s *Store) unusual(sh *shard, d Digest) bool {
-	return s.lent[shardOf(d)].leases != nil || s.foreign.Load() && sh.table.aside.received[partitionIn(d.Hi)] != 0
+	return s.lent[shardOf(d)].marked(d) || s.foreign.Load() && sh.table.aside.received[partitionIn(d.Hi)] != 0
 }

@@ -34,6 +34,7 @@ func (n *Node) Acquire(ctx context.Context, rule *bucket.Rule, key string) (rele
 	if !ok {
 		return func() {}, bucket.Decision{}, ErrNotConcurrent
 	}
+	defer n.rescueSlot(&release, &d, &err, rule)
 	if rule.Mode() == bucket.Off {
 		v := bucket.Verdict{Allowed: true, Remaining: limit}
 		n.count(rule, &v, PathOff)
@@ -53,7 +54,7 @@ func (n *Node) Acquire(ctx context.Context, rule *bucket.Rule, key string) (rele
 		n.denied.add(digest, rule, key, now)
 		return func() {}, rule.Decision(v), nil
 	}
-	return sync.OnceFunc(func() { n.release(digest) }), rule.Decision(v), nil
+	return sync.OnceFunc(func() { n.survives("releasing", func() { n.release(digest) }) }), rule.Decision(v), nil
 }
 
 // acquire waits until the holder has answered, or the time expire.

@@ -52,6 +52,9 @@ func (a answering) Admit(ctx context.Context, from uint64, certificate []byte) e
 	return a.node.gossip.door.admit(ctx, handoff.Boot(from), certificate)
 }
 
+// Panicked counts and logs what the server recovered from.
+func (a answering) Panicked(where string, p any) { a.node.mishap(where, p) }
+
 func (a answering) Decide(h *transport.Hit, now int64, answer *transport.Answer) {
 	n := a.node
 	defer n.rescueAnswer(answer)
@@ -76,14 +79,14 @@ func (a answering) Decide(h *transport.Hit, now int64, answer *transport.Answer)
 // who asks often, and should be lent some of the key.
 func (n *Node) decideFor(h *transport.Hit, now int64, a *transport.Answer) bool {
 	switch {
-	case h.Asker == 0 || h.Peek || !n.parts.holds(partition(h)) || n.stoodStill(now):
+	case h.Asker == 0 || h.Peek:
 		return false
-	case a.Run == nil:
-		return n.lend(a, h, h.Asker, now)
+	case h.Speaks():
+		return n.parts.holds(partition(h)) && !n.stoodStill(now) && n.lend(a, h, h.Asker, now)
 	case !n.decideRun(&a.Verdict, a.Run, h, now):
 		return false
 	}
-	a.Hot = n.store.Heat(&n.parts.held[partition(h)], h.Rule, h.Digest, h.Asker, h.Count, now, int(n.scale.Load()))
+	a.Hot = n.scale.Load() <= 1 && n.store.Heat(h.Rule, h.Digest, h.Asker, h.Count, now)
 	return true
 }
 

@@ -69,8 +69,7 @@ func (t *hotKeys) ask(k *hotKey, l *lease, h *transport.Hit, now int64) {
 
 // hearLease notes what the holder says of leases.
 func (t *hotKeys) hearLease(h *transport.Hit, a *transport.Answer, now int64) {
-	k := t.find(h.Digest)
-	if h.Statement.Seq != 0 && k.under(h.Rule) {
+	if k := t.find(h.Digest); h.Statement.Seq != 0 && k.under(h.Rule) {
 		k.mu.Lock()
 		if l := k.lease.Load(); l != nil {
 			l.hear(h.Statement.Seq, a, now)
@@ -87,14 +86,18 @@ func (t *hotKeys) warm(h *transport.Hit, now int64) {
 	if k := t.find(h.Digest); k.under(h.Rule) && k.lease.Load() != nil || h.Peek || h.Rule.LeaseTerm() == 0 || t.refunded.has(h.Rule.Name(), now) {
 		return
 	}
-	k := t.of(h.Digest, h.Rule)
-	k.lease.CompareAndSwap(nil, newLease(h.Rule, now))
+	if k := t.of(h.Digest, h.Rule); k != nil {
+		k.lease.CompareAndSwap(nil, newLease(h.Rule, now))
+	}
 }
 
 // settle ends a statement: whether or not it was answered, another may be made.
 func (t *hotKeys) settle(h *transport.Hit) {
+	if h.Statement.Seq == 0 {
+		return
+	}
 	k := t.find(h.Digest)
-	if h.Statement.Seq == 0 || !k.under(h.Rule) {
+	if !k.under(h.Rule) {
 		return
 	}
 	k.mu.Lock()

@@ -164,6 +164,25 @@ func TestOtherNumbersTakeTheSamePlace(t *testing.T) {
 	}
 }
 
+// What is leased keeps its place, and what finds none for it is known to nobody.
+func TestALeasedKeyKeepsItsPlace(t *testing.T) {
+	table, rule := newHotKeys(), bucket.MustRule("api", "1000/second")
+	one, other, third := bucket.Digest{Hi: 1, Lo: 6}, bucket.Digest{Hi: 2, Lo: 7}, bucket.Digest{Hi: 3, Lo: 6}
+	for _, d := range []bucket.Digest{one, other} {
+		table.warm(&transport.Hit{Digest: d, Rule: rule}, 0)
+	}
+	table.warm(&transport.Hit{Digest: third, Rule: rule}, 0)
+	refused := &transport.Answer{Verdict: bucket.Verdict{RetryAfter: time.Second}}
+	table.hear(&transport.Hit{Digest: third, Rule: rule, Tokens: 1}, refused, 1, 2)
+	if table.find(one) == nil || table.find(other) == nil || table.find(third) != nil || table.of(third, rule) != nil {
+		t.Error("a leased key has lost its place")
+	}
+	table.find(other).lease.Store(nil)
+	if k := table.of(third, rule); k == nil || table.find(other) != nil || table.find(one) == nil || table.used.Load() != 2 {
+		t.Error("the place of the one that isn't leased is free")
+	}
+}
+
 // Of a hit that costs more than what was refused nothing is said from here that the
 // holder wouldn't say: then it is asked.
 func TestWhatIsRefusedToMore(t *testing.T) {

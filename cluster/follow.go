@@ -132,7 +132,9 @@ func (n *Node) way(m *member, last *view) *transport.Peer {
 		Log:     n.config.Log,
 		Boot:    uint64(m.id),
 		Meter:   &n.meter,
-		Silence: min(max(minSilence, n.config.HitTimeout), maxSilence),
+
+		Panicked: n.mishap,
+		Silence:  min(max(minSilence, n.config.HitTimeout), maxSilence),
 	})
 }
 

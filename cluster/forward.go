@@ -127,7 +127,7 @@ func (n *Node) askHolder(v *bucket.Verdict, h *transport.Hit, now, until int64) 
 		}
 		if !answer.NotHeld {
 			n.found(s.partition, s.target)
-			n.hot.hear(h, &answer, now, n.now())
+			n.hot.hear(h, &answer, now, answer.At)
 			*v = answer.Verdict
 			return sentHit{answered: answer.At}, true
 		}

@@ -21,7 +21,8 @@ const (
 // hotKeys is what is known here of keys besides the buckets: what their holders have
 // refused or lent. It has a bounded number of places, two for each key, and what finds
 // none takes that of another, which is asked about again: so it may forget anything at
-// any time.
+// any time. But a key that is leased keeps its place as long as it is asked for: were
+// there more of them than places, to lend and to give back would be all they do.
 type hotKeys struct {
 	slots [hotSlots]atomic.Pointer[hotKey]
 	used  atomic.Int64
@@ -87,21 +88,26 @@ func (t *hotKeys) find(d bucket.Digest) *hotKey {
 	return nil
 }
 
-// of is find, and makes a place for the key if it has none under these numbers.
+// of is find, and makes a place for the key if it has none under these numbers. It is
+// nil if there is no place.
 func (t *hotKeys) of(d bucket.Digest, rule *bucket.Rule) *hotKey {
 	if k := t.find(d); k.under(rule) {
 		return k
+	}
+	if _, ok := t.place(d); !ok {
+		return nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if k := t.find(d); k.under(rule) {
 		return k
 	}
-	k := newHotKey(d, rule)
-	if t.closed {
-		return k
+	i, ok := t.place(d)
+	if !ok || t.closed {
+		return nil
 	}
-	former := t.slots[t.place(d)].Swap(k)
+	k := newHotKey(d, rule)
+	former := t.slots[i].Swap(k)
 	switch {
 	case former == nil:
 		t.grow()
@@ -124,23 +130,23 @@ func (t *hotKeys) grow() {
 }
 
 // place is which slot a key gets: its own, an empty one, or that of a key which has no
-// lease. t.mu is held.
-func (t *hotKeys) place(d bucket.Digest) uint64 {
-	i := d.Lo % hotSlots
+// lease. ok is false if there is none.
+func (t *hotKeys) place(d bucket.Digest) (i uint64, ok bool) {
+	i = d.Lo % hotSlots
 	one, other := t.slots[i].Load(), t.slots[i^1].Load()
 	switch {
 	case one != nil && one.digest == d:
-		return i
+		return i, true
 	case other != nil && other.digest == d:
-		return i ^ 1
+		return i ^ 1, true
 	case one == nil:
-		return i
+		return i, true
 	case other == nil:
-		return i ^ 1
-	case one.lease.Load() != nil && other.lease.Load() == nil:
-		return i ^ 1
+		return i ^ 1, true
+	case one.lease.Load() == nil:
+		return i, true
 	}
-	return i
+	return i ^ 1, other.lease.Load() == nil
 }
 
 // remove takes a key's place from it.

@@ -26,7 +26,7 @@ func (n *Node) answerChanges(ctx context.Context, from handoff.Boot, batch []byt
 			n.parts.forget(p, term, func() { n.store.Drop(p) })
 			continue
 		}
-		if err := n.store.Merge(p, copied, now); err != nil {
+		if err := n.store.Keep(&n.parts.held[p], p, copied, now); err != nil {
 			return err
 		}
 		n.parts.keep(p, from, term)

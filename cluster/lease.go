@@ -14,10 +14,14 @@ const (
 	// firstHits of a hot key go to its holder before tokens are asked for, so that it
 	// is known how many.
 	firstHits = 8
+	// leastAhead is how many tokens must be wanted while a question is answered for it to
+	// be asked ahead. If there are fewer, the hit that finds none asks: it goes to the
+	// holder in any case, while a question by itself costs as much as a few hits.
+	leastAhead = 8
 	// leastElapsed is the shortest time from which a rate is concluded.
 	leastElapsed = time.Millisecond
 	// coolRate is below how many tokens a second a lease isn't worth its messages.
-	coolRate = 25
+	coolRate = 100
 	// idleSweeps is after how many without a hit everything is given back.
 	idleSweeps = 2
 	// coolTime is how long it is watched at least.
@@ -38,20 +42,21 @@ const (
 // It says to the holder what it has left, in statements. One is under way at a time,
 // and only the answer to the latest counts, once.
 type lease struct {
-	term int64 // the rule's LeaseTerm
-
-	tokens  atomic.Int64  // to be spent
-	expires atomic.Int64  // before then
+	// What deciding a hit looks at: one cache line.
+	expires atomic.Int64  // until when
+	tokens  atomic.Int64  // so many can be spent;
 	low     atomic.Int64  // when so few are left it is time to ask for more,
-	lead    atomic.Int64  // or so long before they expire,
-	next    atomic.Int64  // but not before then
-	asking  atomic.Bool   // a statement is under way
-	scarce  atomic.Bool   // the holder hasn't as much as is wanted: what isn't here is refused
+	lead    atomic.Int64  // or so long before they expire
 	seq     atomic.Uint64 // of the latest statement
 	left    atomic.Int64  // tokens that the holder has besides
-	limit   atomic.Uint32 // that is nearest to refusing there,
-	whole   atomic.Int64  // and when it is whole again
-	hold    denial        // what is said while the tokens are scarce
+	whole   atomic.Int64  // when the limit is whole again
+	limit   atomic.Uint32 // that is nearest to refusing there
+	asking  atomic.Bool   // a statement is under way
+	scarce  atomic.Bool   // the holder hasn't as much as is wanted: what isn't here is refused
+
+	term int64        // the rule's LeaseTerm
+	next atomic.Int64 // nothing is asked before then
+	hold denial       // what is said while the tokens are scarce
 
 	_        [64]byte     // what follows is written by hits that have to be forwarded, or are refused
 	unserved atomic.Int64 // what they cost, since the latest statement
@@ -182,14 +187,23 @@ func (l *lease) state(seq uint64, all bool, now int64) transport.Statement {
 		if !l.tokens.CompareAndSwap(tokens, s.Have) {
 			continue
 		}
-		l.low.Store(share(total, wait, elapsed))
+		l.ahead(share(total, wait, elapsed), wait)
 		l.wanted += total
 		break
 	}
-	l.lead.Store(wait)
 	l.seq.Store(seq)
 	l.level, l.ceiling, l.want, l.asked, l.used = s.Have, s.Have, s.Want, now, 0
 	return s
+}
+
+// ahead notes how many tokens are wanted in the time that a question takes, at most: when
+// no more are left, or no more time, it is to be asked.
+func (l *lease) ahead(tokens, wait int64) {
+	if tokens < leastAhead {
+		tokens, wait = -1, 0
+	}
+	l.low.Store(tokens)
+	l.lead.Store(wait)
 }
 
 // end makes the last statement, of a lease that has lost its place: everything is given
@@ -267,7 +281,17 @@ func (l *lease) sweep(now int64) (giveBack, cool bool) {
 		l.counted, l.since = total, now
 	}
 	cool = cool || l.ended
-	return tokens > 0 && (cool || l.idle >= idleSweeps || now >= l.expires.Load()), cool
+	return tokens > 0 && (cool || l.spare(now)), cool
+}
+
+// spare reports whether what there is won't be spent. Where few tokens are wanted the
+// next hit gives back what has expired, if it comes in time. l is swept.
+func (l *lease) spare(now int64) bool {
+	expired := now >= l.expires.Load()
+	if l.low.Load() < 0 {
+		return expired && l.idle > 0
+	}
+	return expired || l.idle >= idleSweeps
 }
 
 // share is n·part/whole, rounded down, or as much as there are numbers for. No number

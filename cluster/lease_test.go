@@ -66,6 +66,31 @@ func TestALeaseEnds(t *testing.T) {
 	b.takes(108, 1, false)
 }
 
+// Where few are wanted no question is asked ahead, and what has expired is given back by
+// the next hit if it comes soon.
+func TestASlowLeaseCostsNoMessagesOfItsOwn(t *testing.T) {
+	b := newBorrower(t)
+	b.miss(8)
+	b.told(41, b.say(40, 0, 0, 11), 0, 11, 0) // 0.2 a ms
+	b.takes(60, 10, true)
+	if b.runsLow(1, 60*millisecond) || b.runsLow(0, 135*millisecond) {
+		t.Error("5 are wanted in the time that a question takes")
+	}
+	for _, at := range []int64{65, 90, 115, 140} {
+		if giveBack, cool := b.sweep(at * millisecond); giveBack != (at == 140) || cool {
+			t.Errorf("at %d ms: given back %t, no longer worth it %t", at, giveBack, cool)
+		}
+	}
+	b.miss(1)
+	b.say(141, 0, 1, anything)
+	b = newBorrower(t)
+	b.miss(32)
+	b.told(101, b.say(100, 0, 0, 17), 0, 17, 0)
+	if !b.runsLow(8, 110*millisecond) || b.runsLow(9, 110*millisecond) {
+		t.Error("8 are, of which the last asks")
+	}
+}
+
 // Only the answer to the latest statement counts, and it says how much of what was
 // there before lives on.
 func TestOldAnswersAreNotHeard(t *testing.T) {

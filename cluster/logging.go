@@ -76,6 +76,12 @@ type logged struct {
 	suppressed int
 }
 
+// Enabled is the user's Handler's, unless that panics.
+func (t throttle) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
+	defer func() { _ = recover() }()
+	return t.Handler.Enabled(ctx, level)
+}
+
 func (t throttle) Handle(ctx context.Context, r slog.Record) (err error) {
 	defer func() {
 		if p := recover(); p != nil { // what the user's handler does is no reason to stop

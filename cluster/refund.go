@@ -32,7 +32,8 @@ var ErrNoHolder = errors.New("cluster: the holder of the key was not reached")
 // state may have moved to another replica meanwhile; that one refunds nothing, and
 // this is no error. The other errors are those of Take. It is safe for concurrent
 // use.
-func (n *Node) Refund(ctx context.Context, rule *bucket.Rule, key string, r bucket.Receipt) error {
+func (n *Node) Refund(ctx context.Context, rule *bucket.Rule, key string, r bucket.Receipt) (err error) {
+	defer n.rescueCall("refunding", &err)
 	if err := n.check(ctx, rule, 0); err != nil || r.Tokens() == 0 {
 		return err
 	}

@@ -56,10 +56,11 @@ func (t *hotKeys) hear(h *transport.Hit, a *transport.Answer, asked, now int64) 
 		if asked+int64(min(v.RetryAfter, most)) <= now {
 			return
 		}
-		k := t.of(h.Digest, h.Rule)
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.denial.note(h.Tokens, asked, now, v, most)
+		if k := t.of(h.Digest, h.Rule); k != nil {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.denial.note(h.Tokens, asked, now, v, most)
+		}
 	}
 }
 

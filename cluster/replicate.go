@@ -36,6 +36,8 @@ type replicator struct {
 	drop map[handoff.Boot][]int        // who is yet to forget what
 	owed map[handoff.Boot]int64        // since when a change has been waiting that isn't acknowledged
 
+	spare [][]byte // memory of batches that have gone
+
 	mu    sync.Mutex
 	busy  map[handoff.Boot]bool // being sent something
 	ended []*outgoing           // since the last round
@@ -101,6 +103,9 @@ func (r *replicator) review(v *view) {
 	r.ended = nil
 	r.mu.Unlock()
 	for _, out := range ended {
+		if len(r.spare) < batchesAtOnce {
+			r.spare = append(r.spare, out.batches...)
+		}
 		r.acknowledged(out)
 		switch {
 		case out.err != nil:
@@ -253,11 +258,22 @@ func (r *replicator) add(to *member, partition int, copied []byte) *outgoing {
 	}
 	last := len(out.batches) - 1
 	if last < 0 || len(out.batches[last]) > copyBatch {
-		out.batches = append(out.batches, nil)
+		out.batches = append(out.batches, r.empty())
 		last++
 	}
 	out.batches[last] = appendChanges(out.batches[last], partition, term, copied)
 	return out
+}
+
+// empty is a batch with nothing in it.
+func (r *replicator) empty() []byte {
+	last := len(r.spare) - 1
+	if last < 0 {
+		return nil
+	}
+	b := r.spare[last][:0]
+	r.spare = r.spare[:last]
+	return b
 }
 
 // send delivers the batches. A slow replica holds up no other.

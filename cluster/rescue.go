@@ -38,6 +38,33 @@ func (n *Node) rescue(d *bucket.Decision, err *error, rule *bucket.Rule, key str
 	*d = bucket.Decision{Allowed: rule.FailurePolicy() != bucket.Deny, Degraded: true}
 }
 
+// rescueWait is rescue for a caller who waits for more than a decision.
+func (n *Node) rescueWait(ctx context.Context, d *bucket.Decision, err *error, rule *bucket.Rule, key string, tokens int64) {
+	if p := recover(); p != nil {
+		n.mishap("waiting", p)
+		if *d, *err = n.Take(ctx, rule, key, tokens); *err == nil && !d.Allowed {
+			*err = ErrNoHolder
+		}
+	}
+}
+
+// rescueSlot is rescue for a caller who asks for a slot.
+func (n *Node) rescueSlot(release *func(), d *bucket.Decision, err *error, rule *bucket.Rule) {
+	if p := recover(); p != nil {
+		n.mishap("acquiring", p)
+		v := bucket.Verdict{Allowed: rule.FailurePolicy() != bucket.Deny, Degraded: true}
+		*release, *d, *err = func() {}, rule.Decision(v), nil
+	}
+}
+
+// rescueCall is deferred where a panic is an error to the caller, or lost news.
+func (n *Node) rescueCall(where string, err *error) {
+	if p := recover(); p != nil {
+		n.mishap(where, p)
+		*err = fmt.Errorf("%w: %w", ErrNoHolder, errPanic)
+	}
+}
+
 // rescueAnswer is deferred where a peer's hit is decided: its asker goes on as if its
 // key were held elsewhere.
 func (n *Node) rescueAnswer(answer *transport.Answer) {

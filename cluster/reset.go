@@ -22,7 +22,8 @@ const resetTime = time.Second
 // of the holder in the same tenth of a second may undo it. The other errors are those
 // of Take: what runs under a concurrency limit can't be reset. It is safe for
 // concurrent use.
-func (n *Node) Reset(ctx context.Context, rule *bucket.Rule, key string) error {
+func (n *Node) Reset(ctx context.Context, rule *bucket.Rule, key string) (err error) {
+	defer n.rescueCall("resetting", &err)
 	if err := n.check(ctx, rule, 0); err != nil {
 		return err
 	}
@@ -37,18 +38,21 @@ func (n *Node) Reset(ctx context.Context, rule *bucket.Rule, key string) error {
 	errs := make([]error, len(members))
 	var wg sync.WaitGroup
 	for i, m := range members {
-		if m.peer == nil {
-			n.reset(rule, d)
-			continue
-		}
-		wg.Go(func() {
-			if _, err := m.peer.Call(ctx, callReset, request); err != nil {
-				errs[i] = fmt.Errorf("%w: %s: %w", ErrNoHolder, m.name, err)
-			}
-		})
+		wg.Go(func() { errs[i] = n.resetAt(ctx, m, rule, d, request) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// resetAt resets a key at one replica.
+func (n *Node) resetAt(ctx context.Context, m *member, rule *bucket.Rule, d bucket.Digest, request []byte) (err error) {
+	defer n.rescueCall("resetting", &err)
+	if m.peer == nil {
+		n.reset(rule, d)
+	} else if _, err := m.peer.Call(ctx, callReset, request); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrNoHolder, m.name, err)
+	}
+	return nil
 }
 
 func (n *Node) reset(rule *bucket.Rule, d bucket.Digest) {

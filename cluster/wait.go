@@ -33,12 +33,14 @@ const (
 // the decision that says so. That is all that can be told of one with others before it:
 // how long they will take it finds out by waiting. What a cancelled one has taken is
 // refunded. Only asking for the tokens counts as a refusal to the rule's penalties,
-// looking again doesn't. The other errors are those of Take. It is safe for concurrent
+// looking again doesn't. The other errors are those of Take, and ErrNoHolder after a
+// panic in here that the failure policy refuses. It is safe for concurrent
 // use.
-func (n *Node) Wait(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (bucket.Decision, error) {
+func (n *Node) Wait(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (d bucket.Decision, err error) {
 	if err := n.check(ctx, rule, tokens); err != nil {
 		return bucket.Decision{}, err
 	}
+	defer n.rescueWait(ctx, &d, &err, rule, key, tokens)
 	digest := n.store.Digest(rule, key)
 	turn, first := n.lines.join(digest)
 	defer n.lines.leave(digest, turn)

@@ -38,7 +38,16 @@ func (e enter) steady(rule *bucket.Rule) enter {
 				leave, d, err = stay, bucket.Decision{Allowed: true, Degraded: true, Limit: rule.Limits()[0]}, nil
 			}
 		}()
-		return e(ctx, key, tokens)
+		leave, d, err = e(ctx, key, tokens)
+		return quiet(leave), d, err
+	}
+}
+
+// quiet is leave where that may panic: what it gives back is lost then.
+func quiet(leave func()) func() {
+	return func() {
+		defer func() { _ = recover() }()
+		leave()
 	}
 }
 

@@ -23,6 +23,25 @@ func (broken) Acquire(context.Context, *bucket.Rule, string) (func(), bucket.Dec
 	panic("limiter")
 }
 
+// forgetful is a limiter that grants slots, and panics when one is given back.
+type forgetful struct{ broken }
+
+func (forgetful) Acquire(context.Context, *bucket.Rule, string) (func(), bucket.Decision, error) {
+	return func() { panic("release") }, bucket.Decision{Allowed: true}, nil
+}
+
+// A limiter that panics when a call ends isn't that call's affair.
+func TestPanicsOnTheWayBack(t *testing.T) {
+	i, err := grpcmw.New(forgetful{}, bucket.MustRule("slots", "1 concurrent"), func(context.Context, string, any) (string, error) { return "all", nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := i.Unary()(t.Context(), nil, &grpc.UnaryServerInfo{FullMethod: "/shop.Orders/Get"}, func(context.Context, any) (any, error) { return "yes", nil })
+	if response != "yes" || err != nil {
+		t.Errorf("%v, %v", response, err)
+	}
+}
+
 // Where the limiter panics the rule's failure policy decides; a panic of the handler
 // goes on as it would without the interceptor.
 func TestPanics(t *testing.T) {

@@ -201,12 +201,19 @@ func (m *middleware) takeAll(ctx context.Context, parts []part, rates int) error
 	return nil
 }
 
+// quietly calls f, which gives something back: if the limiter panics that is lost, and
+// no affair of the handler, who may be about to write.
+func quietly(f func()) {
+	defer func() { _ = recover() }()
+	f()
+}
+
 // leave frees the slots.
 func leave(parts []part) {
 	for i := range parts {
 		if release := parts[i].release; release != nil {
 			parts[i].release = nil
-			release()
+			quietly(release)
 		}
 	}
 }

@@ -40,9 +40,11 @@ func (m *middleware) refund(ctx context.Context, parts []part) {
 		if p.Decision.Receipt.Tokens() == 0 {
 			continue
 		}
-		if err := m.refunder.Refund(ctx, p.Rule, p.Key, p.Decision.Receipt); err == nil {
-			p.Decision = credited(p.Decision, p.tokens)
-		}
+		quietly(func() {
+			if err := m.refunder.Refund(ctx, p.Rule, p.Key, p.Decision.Receipt); err == nil {
+				p.Decision = credited(p.Decision, p.tokens)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,12 @@ package test
 // Ways to get wrong what a replica does by itself with keys that others hold: what it
 // was lent of them, and what it was refused.
 var borrowMistakes = []mutant{
+	{"take a leased key's place for another", "cluster TestALeasedKeyKeepsItsPlace", "cluster/hot.go", []string{
+		"return i ^ 1, other.lease.Load() == nil", "return i ^ 1, true",
+	}},
+	{"ask ahead for a few tokens", "cluster TestASlowLeaseCostsNoMessagesOfItsOwn", "cluster/lease.go", []string{
+		"if tokens < leastAhead {", "if false {",
+	}},
 	{"count a lease from its answer", "cluster TestALeaseEnds", "cluster/lease.go", []string{
 		"max(l.expires.Load(), l.asked+min(", "max(l.expires.Load(), now+min(",
 	}},

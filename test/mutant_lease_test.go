@@ -50,8 +50,11 @@ var leaseMistakes = []mutant{
 	{"lend more than a quarter", "bucket TestLentTokensLowerTheCapacity", "bucket/lend.go", []string{
 		"min(fair, burst/burstShare-l.out)", "min(fair, burst-l.out)",
 	}},
+	{"forget the marks of others when a lease ends", "bucket TestLeasedKeysAreMarked", "bucket/lent.go", []string{
+		"for _, other := range l.leases {", "for _, other := range map[uint64]*lease(nil) {",
+	}},
 	{"decide the commonest hit as if nothing were lent", "bucket TestLeasesNeverAdmitTooMuch", "bucket/takeone.go", []string{
-		"s.lent[shardOf(d)].leases != nil || ", "",
+		"s.lent[shardOf(d)].marked(d) || ", "",
 	}},
 
 	{"hand the state over as it is", "bucket TestWhatIsLentIsNeverForgotten", "bucket/lent.go", []string{

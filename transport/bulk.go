@@ -123,7 +123,7 @@ func (p *Peer) callError(ctx context.Context, err error) error {
 
 // call answers a bulk call.
 func (s *Server) call(stream grpc.ServerStream) (err error) {
-	defer recovered(&err)
+	defer s.recovered("answering a peer's call", &err)
 	ctx := stream.Context()
 	from, err := s.admit(ctx)
 	if err != nil {

@@ -38,6 +38,7 @@ func (c *call) fail(err error) {
 // end gives the call the answer that the reply is at, unless it has ended.
 func (c *call) end(r *reply) {
 	if c.ended.CompareAndSwap(false, true) {
+		c.err = ErrPanic // unless this returns
 		c.err = readAnswer(&c.answer, r.record, &c.hit)
 		c.answer.Grant = r.grant
 		c.answer.At = r.now
@@ -50,10 +51,22 @@ func (c *call) endRun(r *reply, i int) {
 	if !r.isRun {
 		c.end(r)
 	} else if c.ended.CompareAndSwap(false, true) {
+		c.err = ErrPanic // unless this returns
 		r.run.At(&c.answer.Verdict, c.hit.Rule, i)
 		c.answer.Hot = r.record[0]&statusHot != 0
 		c.answer.At = r.now
+		c.err = nil
 		c.done <- struct{}{}
+	}
+}
+
+// abandon ends a call of which it isn't known whether it has ended: it may have
+// panicked on the way.
+func (c *call) abandon() {
+	c.fail(ErrPanic)
+	select {
+	case c.done <- struct{}{}:
+	default: // it has been woken
 	}
 }
 

@@ -88,12 +88,12 @@ func (p *Peer) attempt(ctx context.Context) (established bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	defer p.broken()
 	p.established(stream, boot, func() { cancel(errSilent) })
 	err = p.receive(stream)
 	if errors.Is(context.Cause(ctx), errSilent) {
 		err = errSilent
 	}
-	p.broken()
 	return true, err
 }
 
@@ -181,40 +181,65 @@ func (p *Peer) answered(b []byte) error {
 	if err := r.parse(b); err != nil {
 		return err
 	}
-	now := p.config.Now()
-	r.now = now
+	r.now = p.config.Now()
+	sent, err := p.landed(r)
+	if err != nil {
+		return err
+	}
+	sent.end(r)
 	p.mu.Lock()
+	p.recycle(sent)
+	p.mu.Unlock()
+	return nil
+}
+
+// landed takes the oldest frame out of those in flight, if the reply is one to it.
+func (p *Peer) landed(r *reply) (*batch, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if len(p.flights) == 0 {
-		p.mu.Unlock()
-		return malformed("a reply to nothing")
+		return nil, malformed("a reply to nothing")
 	}
 	sent := p.flights[0]
 	if err := r.check(sent); err != nil {
-		p.mu.Unlock()
-		return err
+		return nil, err
 	}
 	n := copy(p.flights, p.flights[1:])
 	p.flights[n] = nil
 	p.flights = p.flights[:n]
 	p.unanswered -= sent.bytes
-	p.hear(now)
-	p.mu.Unlock()
+	p.hear(r.now)
+	return sent, nil
+}
 
-	for _, c := range sent.calls {
+// end ends the calls by the reply. If it panics those that are left end all the same.
+func (b *batch) end(r *reply) {
+	var at *call // the one that is being ended
+	left := b.calls
+	defer func() {
+		if at == nil {
+			return
+		}
+		at.abandon()
+		at.next.failAll(ErrPanic)
+		for _, c := range left {
+			c.failAll(ErrPanic)
+		}
+	}()
+	for _, c := range b.calls {
+		at, left = c, left[1:]
 		if r.next(&c.hit); c.others == 0 {
 			c.end(r)
 			continue
 		}
 		for i := 0; c != nil; i++ {
+			at = c
 			next := c.next // before it is somebody else's
 			c.endRun(r, i)
 			c = next
 		}
 	}
-	p.mu.Lock()
-	p.recycle(sent)
-	p.mu.Unlock()
-	return nil
+	at = nil
 }
 
 func sleep(ctx context.Context, d time.Duration) {

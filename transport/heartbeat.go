@@ -114,7 +114,7 @@ func (p *Peer) beat() {
 		p.beaten.at, p.beaten.number = now, p.sequence
 		p.unanswered += heartbeatBytes
 		p.watch(now + p.silence + grain)
-		p.released(func() { _ = stream.SendMsg(f) }) // as in send
+		p.hand(stream, f)
 	}
 	p.sending = false
 }

@@ -27,6 +27,10 @@ type PeerConfig struct {
 	// Silence is how long the peer may leave something unanswered before hits
 	// fail at once. 0 means 100 ms.
 	Silence time.Duration
+	// Panicked is called with the value of a panic that the peer has recovered from, and
+	// in what, while the stack still shows where. It must neither block nor call the peer.
+	// nil logs it.
+	Panicked func(where string, p any)
 	// Meter counts what this peer does. nil means one of its own.
 	Meter *Meter
 }
@@ -86,14 +90,11 @@ const (
 // Dial returns a peer that connects, and connects again whenever it has to, in
 // the background, until Close.
 func Dial(c PeerConfig) *Peer {
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := newPeer(c)
 	p.cancel, p.done = cancel, ctx.Done()
-	p.wg.Go(func() { p.connect(ctx) })
-	p.wg.Go(func() { p.sweep(ctx) })
+	p.tend(ctx, "connecting", p.connect)
+	p.tend(ctx, "sweeping", p.sweep)
 	return p
 }
 
@@ -106,6 +107,9 @@ func Dial(c PeerConfig) *Peer {
 func newPeer(c PeerConfig) *Peer {
 	if c.Silence <= 0 {
 		c.Silence = defaultSilence
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Meter == nil {
 		c.Meter = new(Meter)

@@ -2,6 +2,8 @@ package transport
 
 import (
 	"runtime"
+
+	"google.golang.org/grpc"
 )
 
 // enqueue queues a call, and sends the queue if the stream is free. The call
@@ -69,9 +71,19 @@ func (p *Peer) pump() {
 }
 
 // collect takes calls from the queue into a frame and numbers them, leaving out those
-// that have ended. It takes everything unless the frame is full.
-func (p *Peer) collect() *batch {
-	b := p.newBatch()
+// that have ended. It takes everything unless the frame is full. If it panics it would
+// again: the queue ends, and the frame is empty.
+func (p *Peer) collect() (b *batch) {
+	b = p.newBatch()
+	returned := false
+	defer func() {
+		if !returned {
+			value := recover()
+			b = p.newBatch()
+			p.failQueue(ErrPanic)
+			p.released(func() { p.panicked("filling a frame", value) })
+		}
+	}()
 	n := 0
 	for i, c := range p.queue.heads {
 		if c = c.prune(); c != nil && !b.add(c) {
@@ -82,6 +94,7 @@ func (p *Peer) collect() *batch {
 	}
 	p.queue.leave(n)
 	p.sequence += uint64(b.hits)
+	returned = true
 	return b
 }
 
@@ -92,15 +105,20 @@ func (p *Peer) send(b *batch) {
 	stream := p.stream
 	p.sending = true
 	var now int64
+	written := false
 	p.released(func() {
 		now = p.config.Now()
 		p.out.out = p.buffers.Get(b.bytes)
-		b.encode(*p.out.out, now)
+		written = p.survives("writing a frame", func() { b.encode(*p.out.out, now) })
 	})
-	if p.stream != stream {
+	if p.stream != stream || !written {
 		p.sending = false
 		p.buffers.Put(p.out.out)
-		p.keep(b)
+		if written {
+			p.keep(b)
+		} else {
+			b.fail(ErrPanic)
+		}
 		return
 	}
 	b.sent, b.tried, b.to = now, true, p.boot
@@ -111,10 +129,25 @@ func (p *Peer) send(b *batch) {
 	if !p.beating {
 		p.watch(p.nextBeat() + grain)
 	}
-	// It can't block: see quota. Its error is the receiver's to handle, who gets
-	// the same.
-	p.released(func() { _ = stream.SendMsg(&p.out) })
+	if !p.hand(stream, &p.out) {
+		b.fail(ErrPanic)
+	}
 	p.sending = false
+}
+
+// hand gives a frame to gRPC. It can't block: see quota. Its error is the receiver's to
+// handle, who gets the same. After a panic nobody knows how the stream is, so it ends.
+// p.mu is held, but not meanwhile.
+func (p *Peer) hand(stream grpc.ClientStream, f *frame) (returned bool) {
+	p.released(func() {
+		returned = p.survives("sending a frame", func() { _ = stream.SendMsg(f) })
+	})
+	if !returned && p.stream == stream && p.hangUp != nil {
+		hangUp := p.hangUp
+		p.hangUp = nil
+		p.released(hangUp)
+	}
+	return returned
 }
 
 // released calls f without p.mu, which is held. If f panics p.mu is held again all the

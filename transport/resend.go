@@ -42,7 +42,7 @@ func (p *Peer) broken() {
 // keep has a frame sent again, unless no stream will come soon. p.mu is held.
 func (p *Peer) keep(b *batch) {
 	if p.state == disconnected || p.state == closed {
-		b.fail()
+		b.fail(ErrUnavailable)
 		return
 	}
 	p.again = append(p.again, b)
@@ -51,7 +51,7 @@ func (p *Peer) keep(b *batch) {
 // forsake ends what was kept. p.mu is held.
 func (p *Peer) forsake() {
 	for _, b := range p.again {
-		b.fail()
+		b.fail(ErrUnavailable)
 	}
 	p.again = nil
 }
@@ -68,7 +68,7 @@ func (p *Peer) sendAgain() bool {
 	p.again = p.again[1:]
 	switch {
 	case b.tried && (p.boot == "" || b.to != p.boot):
-		b.fail()
+		b.fail(ErrUnavailable)
 	case b.alive():
 		p.send(b)
 	}
@@ -76,8 +76,8 @@ func (p *Peer) sendAgain() bool {
 }
 
 // fail ends the calls, which may have been decided.
-func (b *batch) fail() {
+func (b *batch) fail(err error) {
 	for _, c := range b.calls {
-		c.failAll(ErrUnavailable)
+		c.failAll(err)
 	}
 }

@@ -191,7 +191,7 @@ func TestEqualHitsTakeOnePlace(t *testing.T) {
 				number++
 			}
 		}
-		b.fail()
+		b.fail(ErrUnavailable)
 		p.recycle(b)
 		p.wantIdle(t)
 	})

@@ -24,15 +24,16 @@ type Server struct {
 	hello   Hello
 	grpc    *grpc.Server
 	senders senders
+	witness Witness // nil is told nothing
 	buffers pool
 }
 
 // NewServer makes a server whose hits are decided by the handler, which may be a
-// Doorkeeper too. Without a TLS
-// configuration it talks plain text.
+// Doorkeeper and a Witness too. Without a TLS configuration it talks plain text.
 func NewServer(handler Handler, hello Hello, secure *tls.Config) *Server {
 	s := &Server{handler: handler, hello: hello}
 	s.door, _ = handler.(Doorkeeper)
+	s.witness, _ = handler.(Witness)
 	credentials := insecure.NewCredentials()
 	if secure != nil {
 		credentials = grpccredentials.NewTLS(secure)
@@ -111,15 +112,18 @@ func (i shown) certificate() []byte {
 }
 
 // recovered makes the end of a stream or a call of a panic.
-func recovered(err *error) {
+func (s *Server) recovered(where string, err *error) {
 	if p := recover(); p != nil {
+		if s.witness != nil {
+			s.witness.Panicked(where, p)
+		}
 		*err = status.Errorf(codes.Internal, "shoal: a mistake in this replica: %v", p)
 	}
 }
 
 // serve answers one stream, frame by frame.
 func (s *Server) serve(stream grpc.ServerStream) (err error) {
-	defer recovered(&err)
+	defer s.recovered("answering a peer's hits", &err)
 	from, err := s.admit(stream.Context())
 	if err != nil {
 		return err

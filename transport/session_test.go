@@ -28,7 +28,7 @@ func unconnected(t *testing.T) *Peer {
 func (p *Peer) swept(t *testing.T) *Peer {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	p.wg.Go(func() { p.sweep(ctx) })
+	p.tend(ctx, "sweeping", p.sweep)
 	t.Cleanup(func() {
 		cancel()
 		p.wg.Wait()

@@ -79,6 +79,8 @@ var (
 	// ErrForgotten: whether the hit was debited before is not known any more, so
 	// it was not decided. DecideOnce alone returns it.
 	ErrForgotten = errors.New("transport: hit forgotten")
+	// ErrPanic: a mistake in this replica, of which its owner was told.
+	ErrPanic = errors.New("transport: panic")
 	// ErrTooBig: the payload of a call is longer than MaxCall.
 	ErrTooBig = errors.New("transport: call too big")
 )

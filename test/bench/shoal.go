@@ -70,10 +70,14 @@ func (a *shoalAsker) settle(ctx context.Context, keys int) error {
 		return err
 	}
 	a.view = a.node.TableHash()
-	for i := 0; len(a.keys) < keys; i++ {
-		if key := keyName(i); a.node.Owner(a.rule, key) != a.node.Name() {
-			a.keys = append(a.keys, key)
+	theirs := make([]int, 0, keys)
+	for i := 0; len(theirs) < keys; i++ {
+		if a.node.Owner(a.rule, keyName(i)) != a.node.Name() {
+			theirs = append(theirs, i)
 		}
+	}
+	for _, i := range theirs { // only now: so they lie as close together as those of the other systems
+		a.keys = append(a.keys, keyName(i))
 	}
 	return retry(ctx, func() error { return a.ask(0) })
 }
