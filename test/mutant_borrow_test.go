@@ -53,7 +53,13 @@ var borrowMistakes = []mutant{
 		"|| more < 0 {", "{",
 	}},
 	{"tell what more waits for by what less does", "TestWaitingIsEnoughAfterLessWasRefused", "cluster/refuse.go", []string{
-		"if more > 0 && n <= k.most && !(k.alike && plain) {", "if false {",
+		"if more > 0 && n <= k.most && !(k.alike && plain) {", "if more < 0 && !(k.alike && plain) {",
+	}},
+	{"tell what more waits for by what a penalty refuses", "cluster TestWhatIsRefusedToMore", "cluster/refuse.go", []string{
+		"!(k.alike && plain)", "!k.alike",
+	}},
+	{"take what may be given back at once from a lease", "TestKeysThatAreTakenTogetherAreNotLeased", "cluster/hot.go", []string{
+		"	if h.Whole {\n		l = nil\n	}\n", "",
 	}},
 	{"refuse for as long as it takes", "TestRefusalsEndWithResetsAndRefunds", "cluster/denial.go", []string{
 		"denialCap = 500 * time.Millisecond", "denialCap = 500 * time.Minute",

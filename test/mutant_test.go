@@ -69,6 +69,12 @@ var mistakes = []mutant{
 	{"forget what was decided for a silent holder", "TestAHolderIsSilentButAlive", "cluster/orphan.go", []string{
 		"		n.parts.owe(p)\n", "",
 	}},
+	{"begin anew once a lone replica is ready", "TestWhatALoneReplicaDecidesBeforeItIsReadyCounts", "cluster/forward.go", []string{
+		"if *v, ok = n.decideAlone(h, ended); !ok {", "if !ok {",
+	}},
+	{"keep from the others what was decided before they met", "TestWhatAReplicaDecidesBeforeItMeetsOthersIsOwed", "cluster/alone.go", []string{
+		"		n.parts.owe(partition(h))\n", "",
+	}},
 	{"let the standby decide although it reaches the holder", "TestOneLinkIsCut", "cluster/orphan.go", []string{
 		"if holder == 0 || view.reach(holder).alive() || n.stoodStill(now) {", "if holder == 0 || n.stoodStill(now) {",
 	}},
