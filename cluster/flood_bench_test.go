@@ -1,6 +1,7 @@
-package bucket_test
+package cluster_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -8,21 +9,22 @@ import (
 	"time"
 
 	"github.com/shoal-dev/shoal/bucket"
+	"github.com/shoal-dev/shoal/cluster"
 )
 
 // BenchmarkTakeInAFlood measures how much slower decisions on live keys are when
-// strangers have filled the store to its bound: flooded, against a quiet store that has
-// the same live keys alone; and amid, while as many hits of strangers come in between,
-// against the quiet one beside that flood, as what strangers do to the processor's caches
-// they do to all that the process has there. The turns alternate, and each ratio is the
-// median of all turns'. ns-stranger is what a stranger's hit takes in the full store.
+// strangers have filled a replica's memory to its bound: flooded, against a quiet replica
+// that has the same live keys alone; and amid, while as many hits of strangers come in
+// between, against the quiet one beside that flood, as what strangers do to the processor's
+// caches they do to all that the process has there. The turns alternate, and each ratio is
+// the median of all turns'. ns-stranger is what a stranger's hit takes in the full one.
 func BenchmarkTakeInAFlood(b *testing.B) {
 	for _, c := range []struct {
 		limits string
 		live   int
-	}{{"1000000/hour", 1000}, {"1000000/hour", 10_000}, {"1000000/hour", 100_000}, {"1000000/hour; 9000000/day", 10_000}} {
+	}{{"1000000 per 365 days", 1000}, {"1000000 per 365 days", 10_000}, {"1000000 per 365 days", 100_000}, {"1000000 per 365 days; 9000000 per 730 days", 10_000}} {
 		b.Run(fmt.Sprintf("%s/live=%d", c.limits, c.live), func(b *testing.B) {
-			f := newFlood(c.limits, c.live)
+			f := newFlood(b, c.limits, c.live)
 			var quiet, flooded, beside, amid, stranger, slower, slowerAmid []float64
 			for b.Loop() {
 				q, _ := f.turn(f.quiet, 0)
@@ -48,28 +50,43 @@ func BenchmarkTakeInAFlood(b *testing.B) {
 // batch is how many hits are timed at once, with those of strangers in between.
 const batch = 50
 
-// flood is two stores with the same live keys, one of which strangers have filled.
+// flood is two replicas with the same live keys, one of which strangers have filled.
 type flood struct {
 	rule        *bucket.Rule
-	quiet, full *bucket.Store
+	quiet, full *cluster.Node
 	live        []string
 	strangers   int // that have come by
 }
 
-func newFlood(limits string, live int) *flood {
-	config := bucket.StoreConfig{MaxBytes: 64 << 20}
-	f := &flood{bucket.MustRule("api", limits), bucket.NewStore(config), bucket.NewStore(config), make([]string, live), 0}
+func newFlood(b *testing.B, limits string, live int) *flood {
+	f := &flood{bucket.MustRule("api", limits), alone(b), alone(b), make([]string, live), 0}
 	for i := range f.live {
 		f.live[i] = "user-" + strconv.Itoa(i)
-		f.quiet.Take(f.rule, f.live[i], 1, 0)
-		f.full.Take(f.rule, f.live[i], 1, 0)
+		f.take(f.quiet, f.live[i])
+		f.take(f.full, f.live[i])
 	}
 	for range 40 {
 		for _, name := range f.come(50_000) {
-			f.full.Take(f.rule, name, 1, 0)
+			f.take(f.full, name)
 		}
 	}
 	return f
+}
+
+// alone is a replica without others, and with so much memory.
+func alone(b *testing.B) *cluster.Node {
+	n, err := cluster.Start(b.Context(), cluster.Config{MaxMemory: 64 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = n.Close(context.Background()) })
+	return n
+}
+
+func (f *flood) take(n *cluster.Node, key string) {
+	if _, err := n.Take(context.Background(), f.rule, key, 1); err != nil {
+		panic(err)
+	}
 }
 
 // come makes the names of strangers that haven't been here before.
@@ -83,22 +100,22 @@ func (f *flood) come(n int) []string {
 }
 
 // turn takes a token from each live key twice. It times the second round, in batches,
-// after each of which that many strangers ask the full store. It returns nanoseconds a
+// after each of which that many strangers ask the full replica. It returns nanoseconds a
 // hit.
-func (f *flood) turn(store *bucket.Store, strangers int) (live, stranger float64) {
+func (f *flood) turn(n *cluster.Node, strangers int) (live, stranger float64) {
 	names := f.come(strangers * len(f.live) / batch)
 	for _, key := range f.live {
-		store.Take(f.rule, key, 1, 0)
+		f.take(n, key)
 	}
 	var took, others time.Duration
 	for keys := range slices.Chunk(f.live, batch) {
 		begin := time.Now()
 		for _, key := range keys {
-			store.Take(f.rule, key, 1, 0)
+			f.take(n, key)
 		}
 		middle := time.Now()
 		for _, key := range names[:strangers] {
-			f.full.Take(f.rule, key, 1, 0)
+			f.take(f.full, key)
 		}
 		names = names[strangers:]
 		took, others = took+middle.Sub(begin), others+time.Since(middle)
