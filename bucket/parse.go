@@ -209,7 +209,11 @@ func (p *parser) zone(l *Limit) error {
 	with := Limit{Calendar: true, Zone: l.Zone}
 	if _, err := with.location(); err != nil || l.Zone == "" || !isZoneName(l.Zone) {
 		p.at = start
-		return p.fault("%s is no time zone that is known here; after in comes an IANA name, as Europe/Berlin or UTC", p.next())
+		given := p.next()
+		if l.Zone != "" { // next would end at the slash
+			given = fmt.Sprintf("%q", shorten(l.Zone, maxZone))
+		}
+		return p.fault("%s is no time zone that is known here; after in comes an IANA name, as Europe/Berlin or UTC", given)
 	}
 	return nil
 }

@@ -109,10 +109,12 @@ func TestParseLimitsRefuses(t *testing.T) {
 
 func TestParseErrorsAreShort(t *testing.T) {
 	for text, want := range map[string]string{
-		"10/fortnight, 5/hour":   `bucket: rate string "10/fortnight, 5/hour": at offset 3: expected second, minute, hour, day, month or year, not "fortnight"`,
-		"10":                     `bucket: rate string "10": at offset 2: expected /, per or concurrent after the count, not the end`,
-		long[:1<<10]:             `bucket: rate string "` + strings.Repeat("long ", 20) + `…": at offset 0: expected a count, as in 10/minute, not "long"`,
-		strings.Repeat("é", 200): `bucket: rate string "` + strings.Repeat("é", 50) + `…": at offset 0: expected a count, as in 10/minute, not "éééééééééé…"`,
+		"1/day calendar in Europe/Berln": `bucket: rate string "1/day calendar in Europe/Berln": at offset 18: "Europe/Berln" is no time zone that is known here; after in comes an IANA name, as Europe/Berlin or UTC`,
+		"1/day calendar in ?":            `bucket: rate string "1/day calendar in ?": at offset 18: "?" is no time zone that is known here; after in comes an IANA name, as Europe/Berlin or UTC`,
+		"10/fortnight, 5/hour":           `bucket: rate string "10/fortnight, 5/hour": at offset 3: expected second, minute, hour, day, month or year, not "fortnight"`,
+		"10":                             `bucket: rate string "10": at offset 2: expected /, per or concurrent after the count, not the end`,
+		long[:1<<10]:                     `bucket: rate string "` + strings.Repeat("long ", 20) + `…": at offset 0: expected a count, as in 10/minute, not "long"`,
+		strings.Repeat("é", 200):         `bucket: rate string "` + strings.Repeat("é", 50) + `…": at offset 0: expected a count, as in 10/minute, not "éééééééééé…"`,
 		"1/" + strings.Repeat("ab€", 40): `bucket: rate string "1/` + strings.Repeat("ab€", 19) + `ab…": at offset 2: expected second, minute, hour, day, month or year, not "` +
 			strings.Repeat("ab€", 4) + `…"`,
 	} {
