@@ -101,7 +101,7 @@ func (r *reconciler) complain(seeds []string, now int64) {
 		return
 	}
 	r.complained = true
-	n.config.Log.Warn("found no other replica so far, so this one counts alone; still looking", "seeds", n.config.Seeds, "addresses", seeds)
+	n.config.Log.Warn("found no other replica so far, so this one counts alone; still looking. Those with another Secret or Cluster don't answer", "seeds", n.config.Seeds, "addresses", seeds)
 }
 
 // look notes who is there at now, and forgets those who haven't been for long.
