@@ -56,7 +56,7 @@ func parsePlan(args []string) (plan, error) {
 	f.DurationVar(&p.time, "time", time.Second, "how long one measurement lasts")
 	f.DurationVar(&p.warmup, "warmup", 200*time.Millisecond, "how long the callers run before each measurement")
 	f.IntVar(&p.keys, "keys", 10_000, "how many different keys are asked for, at random")
-	f.IntVar(&p.rate, "rate", 0, "hits a `second` in an open loop: latency counts from when a hit was due, and -callers only says how many may be asked for at a time (default: callers ask without pause)")
+	f.IntVar(&p.rate, "rate", 0, "`hits` a second in an open loop: latency counts from when a hit was due, and -callers only says how many may be asked for at a time (default: callers ask without pause)")
 	f.BoolVar(&p.pin, "pin", false, "keep both processes on one CPU")
 	f.StringVar(&p.json, "json", "", "write every single measurement to this `file`")
 	f.StringVar(&p.svg, "svg", "", "draw the medians in this `file`")
