@@ -51,7 +51,7 @@ const (
 // the rest.
 func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, key string, tokens int64, how manner) (err error) {
 	decided := false
-	defer n.rescue(&decided, d, &err, rule, key, tokens)
+	defer n.rescue(&decided, d, &err, rule, key, tokens, how)
 	if err := n.check(ctx, rule, tokens); err != nil {
 		return err
 	}
