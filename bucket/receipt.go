@@ -111,6 +111,13 @@ func (r *Receipt) PutCore(b []byte) {
 	binary.BigEndian.PutUint64(b[12:], r.owed)
 }
 
+// LeaseReceipt returns the receipt of a hit of so many tokens, at least one, that was spent
+// from a lease: in place of a time and a store it has the number of a statement, below 2^63,
+// and the id of who spent it.
+func (r *Rule) LeaseReceipt(seq uint64, id uint32, tokens int64) Receipt {
+	return Receipt{at: int64(seq), store: id, tokens: tokens, rule: r.print}
+}
+
 // Receipt returns the receipt with that core for a hit of so many tokens that the
 // rule allowed: the zero one if there were none, or the core is that of the zero one.
 func (r *Rule) Receipt(core []byte, tokens int64) Receipt {

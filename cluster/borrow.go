@@ -9,14 +9,15 @@ import (
 
 // spend takes a hit's tokens from the lease of its key, if they are there, and sees to
 // it that more are asked for before it runs out.
-func (t *hotKeys) spend(k *hotKey, l *lease, h *transport.Hit, now int64, v *bucket.Verdict) bool {
+func (t *hotKeys) spend(k *hotKey, l *lease, rule *bucket.Rule, tokens, now int64, v *bucket.Verdict) bool {
 	seq := l.seq.Load() // before: a receipt must not say that the holder knows less than it does
-	left, ok := l.spend(h.Tokens, now)
+	left, ok := l.spend(tokens, now)
 	if !ok {
 		return false
 	}
 	l.tell(v, left, now)
-	v.Receipt = t.receipt(h, seq)
+	// The receipt has no time but the number of the latest statement, and the id of no store.
+	v.Receipt = rule.LeaseReceipt(seq, t.id, tokens)
 	if l.runsLow(left, now) && l.claim(now) {
 		select {
 		case t.low <- k:
@@ -25,15 +26,6 @@ func (t *hotKeys) spend(k *hotKey, l *lease, h *transport.Hit, now int64, v *buc
 		}
 	}
 	return true
-}
-
-// receipt is that of a hit which was spent from a lease. It has no time but the number
-// of the latest statement, and the id of no store.
-func (t *hotKeys) receipt(h *transport.Hit, seq uint64) bucket.Receipt {
-	var core [bucket.CoreBytes]byte
-	binary.BigEndian.PutUint64(core[:], seq)
-	binary.BigEndian.PutUint32(core[8:], t.id)
-	return h.Rule.Receipt(core[:], h.Tokens)
 }
 
 // unspend gives tokens of a receipt back to the lease that they were spent from, if

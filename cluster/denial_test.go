@@ -96,7 +96,7 @@ func TestWhatIsHeard(t *testing.T) {
 		h := h
 		change(&h)
 		table.hear(&h, &a, asked, now)
-		_, decided := table.decide(&transport.Hit{Digest: h.Digest, Rule: h.Rule, Tokens: 2}, now, new(bucket.Verdict))
+		_, _, decided := table.decide(h.Digest, h.Rule, 2, taking, now, new(bucket.Verdict))
 		return decided
 	}
 	same := func(*transport.Hit) {}

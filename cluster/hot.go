@@ -202,40 +202,47 @@ func (k *hotKey) under(rule *bucket.Rule) bool {
 }
 
 // decide decides a hit by what is known of its key, if that is enough, and writes the
-// verdict to v. If not, the hit takes along what the holder should hear.
-func (t *hotKeys) decide(h *transport.Hit, now int64, v *bucket.Verdict) (by Path, ok bool) {
-	if t.used.Load() == 0 || h.Tokens == 0 || h.Peek {
-		return 0, false
+// verdict to v. k is what is known, or nil.
+func (t *hotKeys) decide(d bucket.Digest, rule *bucket.Rule, tokens int64, how manner, now int64, v *bucket.Verdict) (k *hotKey, by Path, ok bool) {
+	if t.used.Load() == 0 || tokens == 0 || how == peeking {
+		return nil, 0, false
 	}
-	k := t.find(h.Digest)
-	if k == nil {
-		return 0, false
+	if k = t.find(d); k == nil {
+		return nil, 0, false
 	}
-	if !k.under(h.Rule) { // and by other numbers what was taken may come back sooner
-		t.change(k, h.Rule)
-		return 0, false
+	if !k.under(rule) { // and by other numbers what was taken may come back sooner
+		t.change(k, rule)
+		return nil, 0, false
 	}
 	l := k.lease.Load()
-	if h.Whole {
+	if how == together {
 		l = nil
 	}
-	if l != nil && t.spend(k, l, h, now, v) {
-		return PathLeased, true
+	if l != nil && t.spend(k, l, rule, tokens, now, v) {
+		return k, PathLeased, true
 	}
-	if k.refuses(h.Tokens, now, v) || l != nil && l.refuses(h.Tokens, now, v) {
+	if k.refuses(tokens, now, v) || l != nil && l.refuses(tokens, now, v) {
 		if l != nil {
-			l.miss(h.Tokens)
+			l.miss(tokens)
 		}
-		return PathDenied, true
+		return k, PathDenied, true
 	}
-	if l != nil {
+	return k, 0, false
+}
+
+// brief has a hit that isn't decided by what is known of its key take along what the
+// holder should hear. k is nil if nothing is known.
+func (t *hotKeys) brief(k *hotKey, h *transport.Hit, now int64) {
+	if k == nil {
+		return
+	}
+	if l := k.lease.Load(); l != nil && !h.Whole {
 		l.miss(h.Tokens)
 		t.ask(k, l, h, now)
 	}
 	if k.penal && k.refusals.Load() > 0 {
 		h.Refused = k.refusals.Swap(0)
 	}
-	return 0, false
 }
 
 // change forgets a key as other numbers have come. What was lent of it is given back.

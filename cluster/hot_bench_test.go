@@ -24,7 +24,10 @@ func BenchmarkHotKey(b *testing.B) {
 			l.expires.Store(1 << 62)
 			k.lease.Store(l)
 		}, PathLeased},
-		{"denied", func(_ *Node, k *hotKey) { k.denial.until.Store(1 << 62) }, PathDenied},
+		{"denied", func(_ *Node, k *hotKey) {
+			k.denial.until.Store(1 << 62)
+			k.denial.least.Store(1)
+		}, PathDenied},
 	} {
 		b.Run(how.name, func(b *testing.B) {
 			n, err := Start(b.Context(), Config{})
@@ -63,7 +66,7 @@ func TestHotKeysAllocateNothing(t *testing.T) {
 	var v bucket.Verdict
 	if n := testing.AllocsPerRun(100, func() {
 		for _, h := range []*transport.Hit{&leased, &denied} {
-			if _, ok := table.decide(h, 1, &v); !ok {
+			if _, _, ok := table.decide(h.Digest, h.Rule, h.Tokens, taking, 1, &v); !ok {
 				t.Error("not decided")
 			}
 		}

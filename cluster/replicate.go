@@ -283,15 +283,22 @@ func (r *replicator) send(ctx context.Context, out *outgoing) {
 	r.mu.Unlock()
 	r.node.once("copying to a standby", func() {
 		defer r.sent(out)
-		for _, b := range out.batches {
-			if _, out.err = callFor(ctx, out.to.peer, callChanges, b); out.err != nil {
-				r.node.config.Log.Debug("can't copy to a standby", "peer", out.to.name, "error", out.err)
-				r.node.counters.uncopied.Add(1)
-				break
-			}
-			r.node.counters.copied.Add(int64(len(b)))
-		}
+		out.err = errPanic // unless deliver returns
+		out.err = r.deliver(ctx, out)
 	})
+}
+
+// deliver sends one batch after the other, up to the first that doesn't arrive.
+func (r *replicator) deliver(ctx context.Context, out *outgoing) error {
+	for _, b := range out.batches {
+		if _, err := callFor(ctx, out.to.peer, callChanges, b); err != nil {
+			r.node.config.Log.Debug("can't copy to a standby", "peer", out.to.name, "error", err)
+			r.node.counters.uncopied.Add(1)
+			return err
+		}
+		r.node.counters.copied.Add(int64(len(b)))
+	}
+	return nil
 }
 
 // sent notes what has become of the batches.

@@ -109,6 +109,23 @@ func TestATokenThatWasElsewhereMeanwhile(t *testing.T) {
 	}
 }
 
+// A panic on the way to the standby is no acknowledgement.
+func TestAPanicWhileCopyingIsNoAcknowledgement(t *testing.T) {
+	r, all, _, p := copyist(t)
+	standby := *all.byID['b']
+	standby.peer = nil
+	r.full[p] = 'b'
+	r.send(t.Context(), &outgoing{to: &standby, whole: []int{p}, batches: [][]byte{{1}}})
+	r.node.wg.Wait()
+	r.review(all)
+	if r.node.panics.Load() != 1 {
+		t.Fatalf("%d panics, want 1", r.node.panics.Load())
+	}
+	if r.full[p] != 0 || r.node.parts.copied[p].Load() != 0 {
+		t.Errorf("%c has all, though nothing arrived", rune(r.full[p]))
+	}
+}
+
 // What didn't arrive goes again, an order to forget included.
 func TestWhatDidNotArriveGoesAgain(t *testing.T) {
 	r, all, _, p := copyist(t)

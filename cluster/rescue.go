@@ -26,7 +26,7 @@ func (n *Node) mishap(where string, p any) {
 
 // rescue is deferred where a caller waits for a decision. That there is one tells it
 // sooner than recover would that there was no panic.
-func (n *Node) rescue(decided *bool, d *bucket.Decision, err *error, rule *bucket.Rule, key string, tokens int64) {
+func (n *Node) rescue(decided *bool, d *bucket.Decision, err *error, rule *bucket.Rule, key string, tokens int64, how manner) {
 	if *decided {
 		return
 	}
@@ -36,7 +36,7 @@ func (n *Node) rescue(decided *bool, d *bucket.Decision, err *error, rule *bucke
 	}
 	n.mishap("deciding", p)
 	*err = nil
-	if n.survives("the failure policy", func() { n.decideByPolicy(d, rule, key, tokens) }) {
+	if n.survives("the failure policy", func() { n.decideByPolicy(d, rule, key, tokens, how) }) {
 		return
 	}
 	*d = bucket.Decision{Allowed: rule.FailurePolicy() != bucket.Deny, Degraded: true}
@@ -79,9 +79,9 @@ func (n *Node) rescueAnswer(answer *transport.Answer) {
 }
 
 // decideByPolicy decides by the rule's failure policy alone.
-func (n *Node) decideByPolicy(d *bucket.Decision, rule *bucket.Rule, key string, tokens int64) {
+func (n *Node) decideByPolicy(d *bucket.Decision, rule *bucket.Rule, key string, tokens int64, how manner) {
 	n.counters.byPolicy.Add(1)
-	hit := transport.Hit{Digest: n.shares.Digest(rule, key), Rule: rule, Tokens: tokens}
+	hit := transport.Hit{Digest: n.shares.Digest(rule, key), Rule: rule, Tokens: tokens, Peek: how == peeking}
 	v := n.degrade(&hit, false, n.now(), len(n.view.Load().members))
 	*d = bucket.Decision{}
 	rule.Word(d, &v)

@@ -79,6 +79,21 @@ func TestAPanicIsDecidedByTheFailurePolicy(t *testing.T) {
 	}
 }
 
+// Looking takes nothing, also where it panics and the failure policy says what there is.
+func TestAPanicWhilePeekingTakesNothing(t *testing.T) {
+	n := still(t, Config{})
+	n.parts = nil
+	rule := bucket.MustRule("api", "1/hour")
+	for range 3 {
+		if d, err := n.Peek(t.Context(), rule, "alice", 1); err != nil || !d.Allowed || !d.Degraded {
+			t.Errorf("%+v, %v", d, err)
+		}
+	}
+	if d, err := n.Take(t.Context(), rule, "alice", 1); err != nil || !d.Allowed {
+		t.Errorf("taken after looking: %+v, %v", d, err)
+	}
+}
+
 // A panic on the way of anything else that a caller may ask is an error at worst, that
 // of a slot the failure policy's; none is in the caller's way, nor in a goroutine where
 // it would end the process.

@@ -51,7 +51,7 @@ const (
 // the rest.
 func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, key string, tokens int64, how manner) (err error) {
 	decided := false
-	defer n.rescue(&decided, d, &err, rule, key, tokens)
+	defer n.rescue(&decided, d, &err, rule, key, tokens, how)
 	if err := n.check(ctx, rule, tokens); err != nil {
 		return err
 	}
@@ -65,10 +65,7 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, k
 	now := n.now()
 	digest := n.store.Digest(rule, key)
 	if how == peeking || !n.decideCommon(d, rule, digest, tokens, now) {
-		var v bucket.Verdict
-		hit := transport.Hit{Digest: digest, Rule: rule, Tokens: tokens, Peek: how == peeking, Whole: how == together}
-		by := n.route(ctx, &v, &hit, now)
-		n.word(d, rule, &v, by, how)
+		n.decideAny(ctx, d, rule, digest, tokens, how, now)
 	}
 	if (!d.Allowed || d.WouldRefuse) && how != peeking {
 		n.denied.add(digest, rule, key, now)
@@ -95,12 +92,21 @@ func (n *Node) decideCommon(d *bucket.Decision, rule *bucket.Rule, digest bucket
 		n.store.TakeCommon(d, held, &n.tally.of(rule).local, rule, digest, tokens, now)
 }
 
-// route has a hit decided: by what is known of its key here, by the token if that is
+// decideAny has a hit decided: by what is known of its key here, by the token if that is
 // here, or by whoever has it.
-func (n *Node) route(ctx context.Context, v *bucket.Verdict, h *transport.Hit, now int64) Path {
-	if by, ok := n.hot.decide(h, now, v); ok {
-		return by
+func (n *Node) decideAny(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, digest bucket.Digest, tokens int64, how manner, now int64) {
+	var v bucket.Verdict
+	k, by, ok := n.hot.decide(digest, rule, tokens, how, now, &v)
+	if !ok {
+		hit := transport.Hit{Digest: digest, Rule: rule, Tokens: tokens, Peek: how == peeking, Whole: how == together}
+		n.hot.brief(k, &hit, now)
+		by = n.route(ctx, &v, &hit, now)
 	}
+	n.word(d, rule, &v, by, how)
+}
+
+// route has a hit decided by the token, here or elsewhere.
+func (n *Node) route(ctx context.Context, v *bucket.Verdict, h *transport.Hit, now int64) Path {
 	if !n.decide(v, h, now) {
 		return n.forward(v, h, now, n.expiry(ctx, now))
 	}

@@ -38,8 +38,7 @@ func (e enter) steady(rule *bucket.Rule) enter {
 				leave, d, err = stay, bucket.Decision{Allowed: true, Degraded: true, Limit: rule.Limits()[0]}, nil
 			}
 		}()
-		leave, d, err = e(ctx, key, tokens)
-		return quiet(leave), d, err
+		return e(ctx, key, tokens)
 	}
 }
 
@@ -67,7 +66,8 @@ func newGuard(l Limiter, rule *bucket.Rule) (*guard, error) {
 		return nil, fmt.Errorf("grpcmw: rule %q limits what runs at a time, and the limiter, a %T, has no method Acquire; give New a *cluster.Node, or the rule a limit such as 10/second", rule.Name(), l)
 	}
 	g.enter = func(ctx context.Context, key string, _ int64) (func(), bucket.Decision, error) {
-		return a.Acquire(ctx, rule, key)
+		leave, d, err := a.Acquire(ctx, rule, key)
+		return quiet(leave), d, err
 	}
 	g.enter = g.enter.steady(rule)
 	return g, nil

@@ -59,7 +59,7 @@ var borrowMistakes = []mutant{
 		"!(k.alike && plain)", "!k.alike",
 	}},
 	{"take what may be given back at once from a lease", "TestKeysThatAreTakenTogetherAreNotLeased", "cluster/hot.go", []string{
-		"	if h.Whole {\n		l = nil\n	}\n", "",
+		"	if how == together {\n		l = nil\n	}\n", "",
 	}},
 	{"refuse for as long as it takes", "TestRefusalsEndWithResetsAndRefunds", "cluster/denial.go", []string{
 		"denialCap = 500 * time.Millisecond", "denialCap = 500 * time.Minute",

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -44,10 +45,16 @@ func (p *Peer) survives(where string, f func()) (returned bool) {
 func (p *Peer) tend(ctx context.Context, where string, f func(context.Context)) {
 	p.wg.Go(func() {
 		for !p.survives(where, func() { f(ctx) }) && ctx.Err() == nil {
-			p.mu.Lock()
-			p.armed = 0 // what was due for the sweeper still is
-			p.mu.Unlock()
+			p.due()
 			sleep(ctx, againTime)
 		}
 	})
+}
+
+// due has the sweeper look at once: what was due before a panic still is.
+func (p *Peer) due() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.armed = math.MaxInt64
+	p.watch(0)
 }

@@ -2,6 +2,10 @@ package transport_test
 
 import (
 	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -91,6 +95,38 @@ func TestAClockThatPanics(t *testing.T) {
 		defer mu.Unlock()
 		if len(where) == 0 {
 			w.Error("nobody was told")
+		}
+	})
+}
+
+// loud is a log handler that panics.
+type loud struct{ slog.Handler }
+
+func (loud) Handle(context.Context, slog.Record) error { panic("log") }
+
+// A peer whose goroutine panics again and again while it connects answers by the
+// deadline all the same: the sweeper isn't left asleep.
+func TestDeadlinesWhileConnectingPanics(t *testing.T) {
+	bubble(t, func(w *world) {
+		p := w.dial(func(c *transport.PeerConfig) {
+			c.Dial = func(context.Context, string) (net.Conn, error) { return nil, errors.New("nobody") }
+			c.Log = slog.New(loud{slog.NewTextHandler(io.Discard, nil)})
+			c.Panicked = func(string, any) {}
+		})
+		time.Sleep(50 * time.Millisecond) // it has panicked
+		ended := make(chan error, 1)
+		go func() {
+			_, err := ask(p, hit(1), w.now()+int64(100*time.Millisecond))
+			ended <- err
+		}()
+		time.Sleep(150 * time.Millisecond)
+		select {
+		case err := <-ended:
+			if !errors.Is(err, transport.ErrDeadline) {
+				w.Errorf("ended with %v", err)
+			}
+		default:
+			w.Error("the hit has no answer though its time is over")
 		}
 	})
 }
