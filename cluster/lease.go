@@ -52,11 +52,11 @@ type lease struct {
 	whole   atomic.Int64  // when the limit is whole again
 	limit   atomic.Uint32 // that is nearest to refusing there
 	asking  atomic.Bool   // a statement is under way
-	scarce  atomic.Bool   // the holder hasn't as much as is wanted: what isn't here is refused
 
-	term int64        // the rule's LeaseTerm
-	next atomic.Int64 // nothing is asked before then
-	hold denial       // what is said while the tokens are scarce
+	term   int64        // the rule's LeaseTerm
+	next   atomic.Int64 // nothing is asked before then
+	scarce atomic.Bool  // the holder hasn't as much as is wanted: what isn't here is refused
+	hold   denial       // what is said while the tokens are scarce
 
 	_        [64]byte     // what follows is written by hits that have to be forwarded, or are refused
 	unserved atomic.Int64 // what they cost, since the latest statement
