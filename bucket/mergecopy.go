@@ -16,21 +16,18 @@ import (
 // dropped, and counted in Stats.Unmerged. Its keys are refused until there is room, and
 // then may have one burst more.
 func (s *Store) Merge(partition int, copied []byte, now int64) error {
-	c, err := parseCopy(partition, copied)
-	if err != nil {
-		return err
-	}
-	sh := &s.shards[partition%shardCount]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	s.merge(sh, &c, now)
-	return nil
+	return s.merge(nil, partition, copied, now)
 }
 
 // Keep is Merge for whoever only keeps the copy, which is so while held is 0: then
 // Changes doesn't hand over what it says. The condition is looked at under the lock that
 // AppendCopy takes as well: what is kept is in every copy made after held has changed.
 func (s *Store) Keep(held *atomic.Int64, partition int, copied []byte, now int64) error {
+	return s.merge(held, partition, copied, now)
+}
+
+// merge is Keep, and Merge where held is nil.
+func (s *Store) merge(held *atomic.Int64, partition int, copied []byte, now int64) error {
 	c, err := parseCopy(partition, copied)
 	if err != nil {
 		return err
@@ -38,16 +35,10 @@ func (s *Store) Keep(held *atomic.Int64, partition int, copied []byte, now int64
 	sh := &s.shards[partition%shardCount]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if held.Load() == 0 {
+	if held != nil && held.Load() == 0 {
 		defer func(list *[]Digest) { sh.table.changed = list }(sh.table.changed)
 		sh.table.changed = nil
 	}
-	s.merge(sh, &c, now)
-	return nil
-}
-
-// merge is Merge of a copy that has been found right. sh.mu is held.
-func (s *Store) merge(sh *shard, c *copied, now int64) {
 	var ring []int64 // of the log at hand
 	for b := c.records; len(b) > 0; {
 		t := &c.terms[binary.BigEndian.Uint16(b[36:])]
@@ -73,6 +64,7 @@ func (s *Store) merge(sh *shard, c *copied, now int64) {
 		}
 		s.mergeEntry(&sh.table, id, t, state, l, now)
 	}
+	return nil
 }
 
 // mergeEntry merges one state, and the log behind it, into the table.
