@@ -118,6 +118,10 @@ func (r *Rule) LeaseReceipt(seq uint64, id uint32, tokens int64) Receipt {
 	return Receipt{at: int64(seq), store: id, tokens: tokens, rule: r.print}
 }
 
+// Lease returns the number and the id of a receipt that LeaseReceipt has made. Of any
+// other it returns numbers that mean nothing.
+func (r *Receipt) Lease() (seq uint64, id uint32) { return uint64(r.at), r.store }
+
 // Receipt returns the receipt with that core for a hit of so many tokens that the
 // rule allowed: the zero one if there were none, or the core is that of the zero one.
 func (r *Rule) Receipt(core []byte, tokens int64) Receipt {

@@ -1,8 +1,6 @@
 package cluster
 
 import (
-	"encoding/binary"
-
 	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/transport"
 )
@@ -16,7 +14,6 @@ func (t *hotKeys) spend(k *hotKey, l *lease, rule *bucket.Rule, tokens, now int6
 		return false
 	}
 	l.tell(v, left, now)
-	// The receipt has no time but the number of the latest statement, and the id of no store.
 	v.Receipt = rule.LeaseReceipt(seq, t.id, tokens)
 	if l.runsLow(left, now) && l.claim(now) {
 		select {
@@ -31,15 +28,15 @@ func (t *hotKeys) spend(k *hotKey, l *lease, rule *bucket.Rule, tokens, now int6
 // unspend gives tokens of a receipt back to the lease that they were spent from, if
 // that is still as it was. lent says whether the receipt is of a lease at all.
 func (t *hotKeys) unspend(d bucket.Digest, r *bucket.Receipt, now int64) (lent bool) {
-	var core [bucket.CoreBytes]byte
-	if r.PutCore(core[:]); binary.BigEndian.Uint32(core[8:]) != t.id {
+	seq, id := r.Lease()
+	if id != t.id {
 		return false
 	}
 	if k := t.find(d); k != nil {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		if l := k.lease.Load(); l != nil {
-			l.unspend(r.Tokens(), binary.BigEndian.Uint64(core[:]), now)
+			l.unspend(r.Tokens(), seq, now)
 		}
 	}
 	return true
