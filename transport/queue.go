@@ -143,9 +143,7 @@ func (p *Peer) hand(stream grpc.ClientStream, f *frame) (returned bool) {
 		returned = p.survives("sending a frame", func() { _ = stream.SendMsg(f) })
 	})
 	if !returned && p.stream == stream && p.hangUp != nil {
-		hangUp := p.hangUp
-		p.hangUp = nil
-		p.released(hangUp)
+		p.released(p.takeHangUp())
 	}
 	return returned
 }

@@ -63,8 +63,7 @@ func (p *Peer) suspect(now int64) (hangUp func()) {
 		p.rearm(since + patience + grain)
 		return nil
 	}
-	hangUp, p.hangUp = p.hangUp, nil
-	return hangUp
+	return p.takeHangUp()
 }
 
 // stoodStill has the silence of the peer count from now: it was this process that
@@ -73,4 +72,10 @@ func (p *Peer) stoodStill(now int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.heard = now
+}
+
+// takeHangUp returns what ends the stream, for once. p.mu is held.
+func (p *Peer) takeHangUp() (hangUp func()) {
+	hangUp, p.hangUp = p.hangUp, nil
+	return hangUp
 }
