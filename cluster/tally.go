@@ -25,8 +25,8 @@ type tally struct {
 	slots [ruleSlots]atomic.Pointer[ruleTally] // open addressing by the name's hash
 	other ruleTally
 
-	mu   sync.Mutex // for whoever adds a rule
-	used int
+	mu   sync.Mutex   // for whoever adds a rule
+	used atomic.Int32 // written under it
 }
 
 // ruleTally is the counts of the rules of one name. They are striped, so that callers
@@ -56,9 +56,13 @@ func stack() uint64 {
 }
 
 func (t *tally) of(rule *bucket.Rule) *ruleTally {
+	full := t.used.Load() == maxRules // first: then whoever has counts is found below
 	for i := rule.NameHash(); ; i++ {
 		r := t.slots[i%ruleSlots].Load()
-		if r == nil {
+		switch {
+		case r == nil && full:
+			return &t.other
+		case r == nil:
 			return t.add(rule)
 		}
 		if r.first == rule || r.name == rule.Name() {
@@ -77,12 +81,12 @@ func (t *tally) add(rule *bucket.Rule) *ruleTally {
 		case r != nil && r.name == rule.Name():
 			return r
 		case r != nil:
-		case t.used == maxRules:
+		case t.used.Load() == maxRules:
 			return &t.other
 		default:
 			r = &ruleTally{name: rule.Name(), first: rule}
 			slot.Store(r)
-			t.used++
+			t.used.Add(1)
 			return r
 		}
 	}
