@@ -6,10 +6,9 @@ func (s *Store) Drop(partition int) {
 	sh := &s.shards[partition%shardCount]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	lent := &s.lent[partition%shardCount]
-	for hi, l := range lent.leases {
+	for hi, l := range s.lent[partition%shardCount].leases {
 		if partitionOf(hi) == partition {
-			lent.end(l)
+			s.end(l)
 		}
 	}
 	t := &sh.table

@@ -4,13 +4,18 @@ import "sync/atomic"
 
 const (
 	heatSlots = 1 << 12
-	hotHits   = 20
+	hotHits   = 10
 	hotTime   = 100e6 >> heatTick // ticks
 	heatTick  = 20                // log2 of a tick in ns, which is 1.05 ms
 )
 
+// manyLeases is from how many leased keys on a key must be hit twice as often to be worth
+// another: below, a statement costs more than it saves. A few such keys cost nothing
+// worth a thought, and so no key costs many messages.
+const manyLeases = 32
+
 // heat counts the hits of a key that come from one peer, to find those that are
-// worth a lease: 20 within 100 ms. It has one place for many of them and loses
+// worth a lease: 10 within 100 ms. It has one place for many of them and loses
 // count, but whoever has a place keeps it for 100 ms: of two that are equally hot
 // one becomes leased, and makes room for the other.
 //
@@ -25,8 +30,8 @@ const (
 	heatTimes = 1<<(heatMark-heatSince) - 1
 )
 
-// hot counts hits, and reports whether there were enough.
-func (t *heat) hot(d Digest, peer uint64, hits, now int64) bool {
+// count counts hits, and returns how many there were: 0 if another has the place.
+func (t *heat) count(d Digest, peer uint64, hits, now int64) uint64 {
 	id := (d.Lo ^ peer) * 0x9e3779b97f4a7c15
 	slot, mark, tick := &t[id>>32%heatSlots], id>>heatMark, uint64(now>>heatTick)&heatTimes
 	was := slot.Load()
@@ -34,11 +39,17 @@ func (t *heat) hot(d Digest, peer uint64, hits, now int64) bool {
 	case (tick-since)&heatTimes >= hotTime || was&mostHeat == 0:
 		was = mark<<heatMark | tick<<heatSince
 	case was>>heatMark != mark:
-		return false
+		return 0
 	}
 	count := min(was&mostHeat+uint64(hits), mostHeat)
 	slot.Store(was&^mostHeat | count)
-	return count >= hotHits
+	return count
+}
+
+// hot counts a peer's hits, and reports whether there were enough to lease the key.
+func (s *Store) hot(d Digest, peer uint64, hits, now int64) bool {
+	count := s.heat.count(d, peer, hits, now)
+	return count >= 2*hotHits || count >= hotHits && s.leased.Load() < manyLeases
 }
 
 // mix spreads the bits of x (Steele, Lea and Flood 2014: the finalizer of SplitMix64).

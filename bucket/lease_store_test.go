@@ -73,11 +73,35 @@ func TestWhatIsNotLeased(t *testing.T) {
 func TestHeat(t *testing.T) {
 	l := newLender(t, "1000/second")
 	heat := func(peer uint64, hits int, now int64) bool { return l.store.Heat(l.rule, leasedKey, peer, hits, now) }
-	if heat(2, 19, 0) || !heat(2, 1, 99*msec) || heat(3, 19, 99*msec) || heat(2, 19, 200*msec) || !heat(4, 20, 200*msec) {
-		t.Error("twenty hits of one peer within 100 ms make a key hot")
+	if heat(2, 9, 0) || !heat(2, 1, 99*msec) || heat(3, 9, 99*msec) || heat(2, 9, 200*msec) || !heat(4, 10, 200*msec) {
+		t.Error("ten hits of one peer within 100 ms make a key hot")
 	}
 	if heat(2, 1<<40, 300*msec); !heat(2, 1, 310*msec) {
 		t.Error("however many there are")
+	}
+}
+
+// While many keys are leased, one must be twice as hot to become another.
+func TestHeatWhileManyAreLeased(t *testing.T) {
+	l := newLender(t, "1000/second")
+	for key := range uint64(32) {
+		d := bucket.Digest{Hi: key << 52, Lo: key}
+		if !l.store.Heat(l.rule, d, 2, 10, 0) {
+			t.Fatalf("key %d isn't hot", key)
+		}
+		l.store.AskHeld(&l.held, l.rule, d, bucket.Ask{Peer: 2, Seq: key + 1, Want: 10}, 0, 1)
+	}
+	another := bucket.Digest{Hi: 5 << 52, Lo: 1 << 20}
+	if l.store.Heat(l.rule, another, 2, 19, 0) || !l.store.Heat(l.rule, another, 2, 1, 0) {
+		t.Error("twenty hits are needed now")
+	}
+	l.store.Sweep(time.Hour.Nanoseconds(), 1<<20)
+	l.store.Drop(31)
+	for key := range uint64(32) {
+		l.store.TakeDigest(l.rule, bucket.Digest{Hi: key << 52, Lo: key}, 1, time.Hour.Nanoseconds())
+	}
+	if keys, _ := l.store.Leases(); keys != 0 || !l.store.Heat(l.rule, another, 2, 10, time.Hour.Nanoseconds()) {
+		t.Errorf("%d keys are leased still, or ten hits aren't enough again", keys)
 	}
 }
 

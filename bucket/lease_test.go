@@ -301,18 +301,18 @@ func TestResetKeepsWhatIsLent(t *testing.T) {
 	}
 }
 
-// A key becomes hot by twenty hits of one peer within 100 ms, and only then gets a lease
+// A key becomes hot by ten hits of one peer within 100 ms, and only then gets a lease
 // if it says that it wants one.
 func TestHotKeys(t *testing.T) {
 	l := newLender(t, "1000/second")
-	for i := range int64(60) {
-		now := i * 4 * msec
+	for i := range int64(20) {
+		now := i * 9 * msec
 		for peer := uint64(2); peer < 4; peer++ {
 			if peer == 3 && i%2 == 0 {
 				continue
 			}
 			a := l.send(bucket.Ask{Peer: peer, Tokens: 1}, now)
-			if want := peer == 2 && (i%25 >= 19); a.Hot != want || a.Leased || a.Seq != 0 || !a.Allowed {
+			if want := peer == 2 && (i >= 9 && i < 12 || i >= 21); a.Hot != want || a.Leased || a.Seq != 0 || !a.Allowed {
 				t.Errorf("hit %d of %d: %+v", i, peer, a)
 			}
 		}

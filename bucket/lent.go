@@ -47,6 +47,12 @@ func (l *lent) end(of *lease) {
 	}
 }
 
+// end forgets a lease. Its shard's mutex is held.
+func (s *Store) end(l *lease) {
+	s.lent[shardOf(l.digest)].end(l)
+	s.leased.Add(-1)
+}
+
 // Leases returns how many keys are leased, and how many tokens are lent, spent or
 // not, as far as is known here.
 func (s *Store) Leases() (keys int, tokens int64) {
@@ -96,7 +102,7 @@ func (s *Store) expire(sh *shard, l *lease, m moment) bool {
 	if len(l.holders) > 0 {
 		return true
 	}
-	s.lent[shardOf(l.digest)].end(l)
+	s.end(l)
 	return false
 }
 

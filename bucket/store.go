@@ -64,6 +64,7 @@ type Store struct {
 	// foreign says that an overflow entry has come from elsewhere, ever.
 	foreign atomic.Bool
 	lent    [shardCount]lent // by shard, and under its mutex
+	leased  atomic.Int64     // how many keys are, in all
 	changes changes
 	heat    heat // last: no pointers
 }

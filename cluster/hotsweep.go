@@ -70,8 +70,12 @@ func (n *Node) sweepLease(k *hotKey, now int64, next *time.Duration) bool {
 		return false
 	}
 	*next = max(min(*next, time.Duration(l.term/4)), leastTick)
+	rate := int64(coolRate)
+	if n.hot.used.Load() > manyHot {
+		rate = busyRate
+	}
 	k.mu.Lock()
-	giveBack, cool := l.sweep(now)
+	giveBack, cool := l.sweep(now, rate)
 	k.mu.Unlock()
 	if !giveBack && !cool || !l.asking.CompareAndSwap(false, true) {
 		return true

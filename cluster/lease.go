@@ -20,8 +20,10 @@ const (
 	leastAhead = 8
 	// leastElapsed is the shortest time from which a rate is concluded.
 	leastElapsed = time.Millisecond
-	// coolRate is below how many tokens a second a lease isn't worth its messages.
-	coolRate = 100
+	// coolRate is below how many tokens a second a lease isn't worth its messages;
+	// busyRate is it where more than manyHot keys are known here.
+	coolRate, busyRate = 25, 100
+	manyHot            = 256
 	// idleSweeps is after how many without a hit everything is given back.
 	idleSweeps = 2
 	// coolTime is how long it is watched at least.
@@ -266,8 +268,9 @@ func (l *lease) lost(seq uint64) {
 
 // sweep looks after the lease once in a quarter of its term: it reports whether
 // everything is to be given back, as it is over or nobody wants it, and whether it
-// isn't worth its while any more. hotKey.mu is held.
-func (l *lease) sweep(now int64) (giveBack, cool bool) {
+// isn't worth its while any more, as fewer tokens a second are wanted than the rate.
+// hotKey.mu is held.
+func (l *lease) sweep(now, rate int64) (giveBack, cool bool) {
 	tokens := l.tokens.Load()
 	used := l.level - tokens + l.unserved.Load()
 	if used != l.used {
@@ -277,7 +280,7 @@ func (l *lease) sweep(now int64) (giveBack, cool bool) {
 	}
 	if window := now - l.since; window >= int64(coolTime) {
 		total := l.wanted + used
-		cool = share(total-l.counted, int64(time.Second), window) < coolRate
+		cool = share(total-l.counted, int64(time.Second), window) < rate
 		l.counted, l.since = total, now
 	}
 	cool = cool || l.ended

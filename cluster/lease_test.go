@@ -77,7 +77,7 @@ func TestASlowLeaseCostsNoMessagesOfItsOwn(t *testing.T) {
 		t.Error("5 are wanted in the time that a question takes")
 	}
 	for _, at := range []int64{65, 90, 115, 140} {
-		if giveBack, cool := b.sweep(at * millisecond); giveBack != (at == 140) || cool {
+		if giveBack, cool := b.sweep(at*millisecond, coolRate); giveBack != (at == 140) || cool {
 			t.Errorf("at %d ms: given back %t, no longer worth it %t", at, giveBack, cool)
 		}
 	}
