@@ -134,7 +134,10 @@ func (n *Node) say(h *transport.Hit) {
 		return
 	}
 	n.counters.statements.Add(1)
-	sent, ok := n.askHolder(&v, h, now, now+int64(n.config.HitTimeout)-answerTime)
+	c := n.calls.Get()
+	c.Hit = *h
+	sent, ok := n.askHolder(c, now, now+int64(n.config.HitTimeout)-answerTime)
+	n.calls.Put(c)
 	n.hot.settle(h)
 	if !ok && sent.number == 0 {
 		n.hot.takeBack(h)

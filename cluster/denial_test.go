@@ -96,7 +96,11 @@ func TestWhatIsHeard(t *testing.T) {
 		h := h
 		change(&h)
 		table.hear(&h, &a, asked, now)
-		_, _, decided := table.decide(h.Digest, h.Rule, 2, taking, now, new(bucket.Verdict))
+		k := table.known(h.Digest)
+		if k == nil {
+			return false
+		}
+		_, decided := table.decide(k, &question{rule: h.Rule, tokens: 2}, now, new(bucket.Verdict))
 		return decided
 	}
 	same := func(*transport.Hit) {}

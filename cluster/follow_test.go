@@ -167,8 +167,10 @@ func TestTheWayToAMemberIsKept(t *testing.T) {
 		if a.view.Load().boot(b.gossip.boot).peer != way || !way.Condition().Connected {
 			t.Error("another stream to b, because c went")
 		}
-		hit := transport.Hit{Rule: bucket.MustRule("api", "1/second")}
-		ask := func() error { return gone.Ask(&hit, a.now(), new(transport.Answer)) }
+		ask := func() error {
+			_, err := a.put(&member{peer: gone}, &transport.Hit{Rule: bucket.MustRule("api", "1/second")}, a.now())
+			return err
+		}
 		if err := ask(); errors.Is(err, transport.ErrClosed) {
 			t.Error("the way to c was closed at once")
 		}

@@ -45,36 +45,54 @@ func (n *Node) decideRun(v *bucket.Verdict, run *bucket.Run, h *transport.Hit, n
 // partition is where the hit's key lies.
 func partition(h *transport.Hit) int { return ring.Partition(h.Digest.Hi) }
 
-// forward has a hit decided by whoever holds the token of its partition. If that
-// can't be asked in half of the time, others may know more; at the end the rule's
-// failure policy decides. v is zero before.
-func (n *Node) forward(v *bucket.Verdict, h *transport.Hit, now, expire int64) Path {
+// forward has a hit decided by whoever holds the token of its partition, and leaves the
+// verdict in the call's answer, which is zero before. If that can't be asked in half of
+// the time, others may know more.
+func (n *Node) forward(c *transport.Call, now, expire int64) Path {
 	until := expire
 	if len(n.view.Load().members) > 2 {
 		until = now + (expire-now)/2
 	}
-	sent, ok := n.askHolder(v, h, now, until)
-	n.hot.settle(h)
-	if !ok && sent.number == 0 {
-		n.hot.takeBack(h)
+	sent, ok := n.askHolder(c, now, until)
+	n.hot.settle(&c.Hit)
+	if !ok {
+		return n.forwardElsewhere(c, sent, now, expire)
+	}
+	n.observe(c.Answer.At, now)
+	return PathForwarded
+}
+
+// forwardElsewhere has a hit that was sent in vain decided by others than its holder, and
+// if they can't by the rule's failure policy.
+func (n *Node) forwardElsewhere(c *transport.Call, sent sentHit, now, expire int64) (by Path) {
+	h := c.Hit // a copy, as it may still be read where it was sent
+	if sent.number == 0 {
+		n.hot.takeBack(&h)
 	}
 	h.Refused, h.Statement = 0, transport.Statement{} // nobody else answers these
-	if !ok && !sent.lost {
-		*v, ok = n.askOthers(h, sent, expire)
+	v, ok, by := &c.Answer.Verdict, false, PathForwarded
+	if !sent.lost {
+		*v, ok = n.askOthers(&h, sent, expire)
 	}
-	ended, by := sent.answered, PathForwarded
-	if ended == 0 {
-		ended = n.now()
-	}
+	ended := n.now()
 	if !ok {
 		n.counters.byPolicy.Add(1)
 		by = PathPolicy
-		if *v, ok = n.decideAlone(h, ended); !ok {
-			*v = n.degrade(h, sent.moving, ended, len(n.view.Load().members))
+		if *v, ok = n.decideAlone(&h, ended); !ok {
+			*v = n.degrade(&h, sent.moving, ended, len(n.view.Load().members))
 		}
 	}
-	n.counters.forwarding.observe(ended - now)
+	n.observe(ended, now)
 	return by
+}
+
+// observe notes that a hit which was asked at asked was decided elsewhere. answered is 0
+// if that turned out to be here.
+func (n *Node) observe(answered, asked int64) {
+	if answered == 0 {
+		answered = n.now()
+	}
+	n.counters.forwarding.observe(answered - asked)
 }
 
 // sentHit says to whom a hit was sent in vain. It may have been debited there,
@@ -86,8 +104,6 @@ type sentHit struct {
 	number uint64
 	moving bool
 	lost   bool
-	// answered is when its answer came, if it wasn't in vain.
-	answered int64
 }
 
 // holder is the member that a hit should go to, as far as is known here: the last
@@ -108,35 +124,35 @@ func (n *Node) holder(v *view, partition int) *member {
 }
 
 // askHolder asks the holder of the token, wherever it is, until a time. Where the
-// token is on its way the hit waits for it.
-func (n *Node) askHolder(v *bucket.Verdict, h *transport.Hit, now, until int64) (sent sentHit, ok bool) {
-	s := search{node: n, partition: partition(h), pause: tokenPause}
+// token is on its way the hit waits for it. sent says something if it was in vain.
+func (n *Node) askHolder(c *transport.Call, now, until int64) (sent sentHit, ok bool) {
+	s := search{node: n, partition: partition(&c.Hit), pause: tokenPause}
 	s.target = n.holder(n.view.Load(), s.partition)
 	asked := now < until
-	var answer transport.Answer
 	for ; now < until; now = n.now() {
-		if s.target.peer == nil {
-			if n.decide(v, h, now) || n.decideHere(v, nil, h, now) {
+		switch {
+		case c.Answer.NotHeld: // says who was asked last
+			hint := handoff.Boot(c.Answer.Hint)
+			c.Answer = transport.Answer{}
+			if came := n.relayToNewcomer(&c.Answer.Verdict, s.target, hint, &c.Hit, until); came != spared {
+				return sentHit{lost: came == unknown}, came == decided
+			}
+			s.follow(hint, until)
+		case s.target.peer == nil:
+			if n.decide(&c.Answer.Verdict, &c.Hit, now) || n.decideHere(&c.Answer.Verdict, nil, &c.Hit, now) {
 				return sentHit{}, true
 			}
 			s.wait(until)
-			continue
+		default:
+			if err := s.target.peer.Ask(c, until); err != nil {
+				return sentHit{to: s.target, number: c.Answer.Number}, false
+			}
+			if !c.Answer.NotHeld {
+				n.found(s.partition, s.target)
+				n.hot.hear(&c.Hit, &c.Answer, now, c.Answer.At)
+				return sentHit{}, true
+			}
 		}
-		if err := s.target.peer.Ask(h, until, &answer); err != nil {
-			return sentHit{to: s.target, number: answer.Number}, false
-		}
-		if !answer.NotHeld {
-			n.found(s.partition, s.target)
-			n.hot.hear(h, &answer, now, answer.At)
-			*v = answer.Verdict
-			return sentHit{answered: answer.At}, true
-		}
-		var came outcome
-		*v, came = n.relayToNewcomer(s.target, handoff.Boot(answer.Hint), h, until)
-		if came != spared {
-			return sentHit{lost: came == unknown}, came == decided
-		}
-		s.follow(handoff.Boot(answer.Hint), until)
 	}
 	return sentHit{moving: asked}, false
 }
@@ -170,11 +186,12 @@ func (s *search) wait(until int64) {
 
 // relayToNewcomer sends a hit by way of m, who says that a boot has the token of whom
 // this node hasn't heard. The outcome is spared if it has, or there is no such boot.
-func (n *Node) relayToNewcomer(m *member, b handoff.Boot, h *transport.Hit, until int64) (bucket.Verdict, outcome) {
+func (n *Node) relayToNewcomer(v *bucket.Verdict, m *member, b handoff.Boot, h *transport.Hit, until int64) (came outcome) {
 	if b == 0 || n.view.Load().reach(b) != nil {
-		return bucket.Verdict{}, spared
+		return spared
 	}
-	return n.relay(m, sentHit{to: &member{id: b}}, h, until)
+	*v, came = n.relay(m, sentHit{to: &member{id: b}}, h, until)
+	return came
 }
 
 // next is whom to ask after one who gave this hint, or nil: without a hint, whoever

@@ -76,6 +76,14 @@ func newHotKey(d bucket.Digest, rule *bucket.Rule) *hotKey {
 	}
 }
 
+// known is find, and looks for nothing while there is nothing.
+func (t *hotKeys) known(d bucket.Digest) *hotKey {
+	if t.used.Load() == 0 {
+		return nil
+	}
+	return t.find(d)
+}
+
 // find returns what is known of a key, or nil.
 func (t *hotKeys) find(d bucket.Digest) *hotKey {
 	i := d.Lo % hotSlots
@@ -202,38 +210,36 @@ func (k *hotKey) under(rule *bucket.Rule) bool {
 }
 
 // decide decides a hit by what is known of its key, if that is enough, and writes the
-// verdict to v. k is what is known, or nil.
-func (t *hotKeys) decide(d bucket.Digest, rule *bucket.Rule, tokens int64, how manner, now int64, v *bucket.Verdict) (k *hotKey, by Path, ok bool) {
-	if t.used.Load() == 0 || tokens == 0 || how == peeking {
-		return nil, 0, false
+// verdict to v.
+func (t *hotKeys) decide(k *hotKey, q *question, now int64, v *bucket.Verdict) (by Path, ok bool) {
+	if q.tokens == 0 || q.how == peeking {
+		return 0, false
 	}
-	if k = t.find(d); k == nil {
-		return nil, 0, false
-	}
-	if !k.under(rule) { // and by other numbers what was taken may come back sooner
-		t.change(k, rule)
-		return nil, 0, false
+	if !k.under(q.rule) { // and by other numbers what was taken may come back sooner
+		t.change(k, q.rule)
+		return 0, false
 	}
 	l := k.lease.Load()
-	if how == together {
+	if q.how == together {
 		l = nil
 	}
-	if l != nil && t.spend(k, l, rule, tokens, now, v) {
-		return k, PathLeased, true
+	if l != nil && t.spend(k, l, q.rule, q.tokens, now, v) {
+		return PathLeased, true
 	}
-	if k.refuses(tokens, now, v) || l != nil && l.refuses(tokens, now, v) {
+	if k.refuses(q.tokens, now, v) || l != nil && l.refuses(q.tokens, now, v) {
 		if l != nil {
-			l.miss(tokens)
+			l.miss(q.tokens)
 		}
-		return k, PathDenied, true
+		return PathDenied, true
 	}
-	return k, 0, false
+	return 0, false
 }
 
 // brief has a hit that isn't decided by what is known of its key take along what the
-// holder should hear. k is nil if nothing is known.
-func (t *hotKeys) brief(k *hotKey, h *transport.Hit, now int64) {
-	if k == nil {
+// holder should hear.
+func (t *hotKeys) brief(h *transport.Hit, now int64) {
+	k := t.known(h.Digest)
+	if !k.under(h.Rule) || h.Tokens == 0 || h.Peek {
 		return
 	}
 	if l := k.lease.Load(); l != nil && !h.Whole {

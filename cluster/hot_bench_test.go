@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/shoal-dev/shoal/bucket"
-	"github.com/shoal-dev/shoal/transport"
 )
 
 // BenchmarkHotKey is a decision of Take about one key: by its token, which is here; by
@@ -57,16 +56,16 @@ func BenchmarkHotKey(b *testing.B) {
 func TestHotKeysAllocateNothing(t *testing.T) {
 	rule := bucket.MustRule("api", "1000/second")
 	table := newHotKeys()
-	leased, denied := transport.Hit{Digest: bucket.Digest{Lo: 1}, Rule: rule, Tokens: 1}, transport.Hit{Digest: bucket.Digest{Lo: 3}, Rule: rule, Tokens: 1}
+	leased, denied := question{digest: bucket.Digest{Lo: 1}, rule: rule, tokens: 1}, question{digest: bucket.Digest{Lo: 3}, rule: rule, tokens: 1}
 	l := newLease(rule, 0)
 	l.tokens.Store(1 << 60)
 	l.expires.Store(1 << 62)
-	table.of(leased.Digest, rule).lease.Store(l)
-	table.of(denied.Digest, rule).denial.until.Store(1 << 62)
+	table.of(leased.digest, rule).lease.Store(l)
+	table.of(denied.digest, rule).denial.until.Store(1 << 62)
 	var v bucket.Verdict
 	if n := testing.AllocsPerRun(100, func() {
-		for _, h := range []*transport.Hit{&leased, &denied} {
-			if _, _, ok := table.decide(h.Digest, h.Rule, h.Tokens, taking, 1, &v); !ok {
+		for _, q := range []*question{&leased, &denied} {
+			if _, ok := table.decide(table.known(q.digest), q, 1, &v); !ok {
 				t.Error("not decided")
 			}
 		}

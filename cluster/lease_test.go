@@ -208,7 +208,7 @@ func TestRefundsOfManyAtOnce(t *testing.T) {
 	b.told(1, b.say(1, 0, 0, anything), 0, 50, 0)
 	var spent [5]bucket.Verdict
 	for i := range spent {
-		if _, by, ok := table.decide(h.Digest, h.Rule, h.Tokens, taking, 2*millisecond, &spent[i]); !ok || by != PathLeased {
+		if by, ok := table.decide(k, &question{rule: h.Rule, tokens: h.Tokens}, 2*millisecond, &spent[i]); !ok || by != PathLeased {
 			t.Fatalf("hit %d: %v", i, by)
 		}
 	}

@@ -100,6 +100,7 @@ type Node struct {
 	counters counters
 	tally    tally
 	denied   denied
+	calls    transport.Calls // of hits that aren't decided by what is known here
 	hot      *hotKeys
 	meter    transport.Meter
 	scale    atomic.Int32 // by how much limits are divided here; 0 and 1: not

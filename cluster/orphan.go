@@ -36,8 +36,7 @@ func (n *Node) askOthers(hit *transport.Hit, sent sentHit, expire int64) (bucket
 
 // askOther has an orphan decided by m, or by its holder by way of m.
 func (n *Node) askOther(m *member, h *transport.Hit, sent sentHit, expire int64) (bucket.Verdict, bool) {
-	var answer transport.Answer
-	err := m.peer.Ask(h, expire, &answer)
+	answer, err := n.put(m, h, expire)
 	switch {
 	case err != nil:
 		return bucket.Verdict{}, false
@@ -51,8 +50,18 @@ func (n *Node) askOther(m *member, h *transport.Hit, sent sentHit, expire int64)
 		return verdict, came == decided
 	}
 	h.Orphan = false
-	err = m.peer.Ask(h, expire, &answer)
+	answer, err = n.put(m, h, expire)
 	return answer.Verdict, err == nil && !answer.NotHeld
+}
+
+// put asks m.
+func (n *Node) put(m *member, h *transport.Hit, expire int64) (transport.Answer, error) {
+	c := n.calls.Get()
+	c.Hit = *h
+	err := m.peer.Ask(c, expire)
+	answer := c.Answer
+	n.calls.Put(c)
+	return answer, err
 }
 
 // askSelf has an orphan decided by its holder by way of somebody, or else here.

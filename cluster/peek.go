@@ -18,7 +18,7 @@ import (
 // let pass what Peek wouldn't, and what remains may rise by as much within 0.2 s after
 // the last hit.
 func (n *Node) Peek(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (d bucket.Decision, err error) {
-	err = n.ask(ctx, &d, rule, key, tokens, peeking)
+	err = n.ask(ctx, &d, &question{rule: rule, key: key, tokens: tokens, how: peeking})
 	return d, err
 }
 

@@ -26,8 +26,8 @@ func (n *Node) mishap(where string, p any) {
 
 // rescue is deferred where a caller waits for a decision. That there is one tells it
 // sooner than recover would that there was no panic.
-func (n *Node) rescue(decided *bool, d *bucket.Decision, err *error, rule *bucket.Rule, key string, tokens int64, how manner) {
-	if *decided {
+func (n *Node) rescue(d *bucket.Decision, q *question, err *error) {
+	if q.decided {
 		return
 	}
 	p := recover()
@@ -36,10 +36,10 @@ func (n *Node) rescue(decided *bool, d *bucket.Decision, err *error, rule *bucke
 	}
 	n.mishap("deciding", p)
 	*err = nil
-	if n.survives("the failure policy", func() { n.decideByPolicy(d, rule, key, tokens, how) }) {
+	if n.survives("the failure policy", func() { n.decideByPolicy(d, q) }) {
 		return
 	}
-	*d = bucket.Decision{Allowed: rule.FailurePolicy() != bucket.Deny, Degraded: true}
+	*d = bucket.Decision{Allowed: q.rule.FailurePolicy() != bucket.Deny, Degraded: true}
 }
 
 // rescueWait is rescue for a caller who waits for more than a decision.
@@ -79,12 +79,12 @@ func (n *Node) rescueAnswer(answer *transport.Answer) {
 }
 
 // decideByPolicy decides by the rule's failure policy alone.
-func (n *Node) decideByPolicy(d *bucket.Decision, rule *bucket.Rule, key string, tokens int64, how manner) {
+func (n *Node) decideByPolicy(d *bucket.Decision, q *question) {
 	n.counters.byPolicy.Add(1)
-	hit := transport.Hit{Digest: n.shares.Digest(rule, key), Rule: rule, Tokens: tokens, Peek: how == peeking}
+	hit := transport.Hit{Digest: n.shares.Digest(q.rule, q.key), Rule: q.rule, Tokens: q.tokens, Peek: q.how == peeking}
 	v := n.degrade(&hit, false, n.now(), len(n.view.Load().members))
 	*d = bucket.Decision{}
-	rule.Word(d, &v)
+	q.rule.Word(d, &v)
 }
 
 // survives calls f, and reports whether it returned.

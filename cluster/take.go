@@ -34,7 +34,7 @@ var (
 // context's own when it is done beforehand; a cancellation while Take waits is
 // not noticed. It is safe for concurrent use.
 func (n *Node) Take(ctx context.Context, rule *bucket.Rule, key string, tokens int64) (d bucket.Decision, err error) {
-	err = n.ask(ctx, &d, rule, key, tokens, taking)
+	err = n.ask(ctx, &d, &question{rule: rule, key: key, tokens: tokens, how: taking})
 	return d, err
 }
 
@@ -47,72 +47,95 @@ const (
 	together        // it may be given back at once: by what was lent that isn't exact
 )
 
-// ask writes its decision to d, which is zero before: copying it would take as long as
-// the rest.
-func (n *Node) ask(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, key string, tokens int64, how manner) (err error) {
-	decided := false
-	defer n.rescue(&decided, d, &err, rule, key, tokens, how)
-	if err := n.check(ctx, rule, tokens); err != nil {
+// question is one that is asked of a node. It is passed on by pointer, like the decision,
+// as copies would take as long as the rest.
+type question struct {
+	rule    *bucket.Rule
+	key     string
+	digest  bucket.Digest // of the key, once it is checked
+	tokens  int64
+	how     manner
+	decided bool // there is a decision
+}
+
+// ask decides a question, and writes the decision to d, which is zero before.
+func (n *Node) ask(ctx context.Context, d *bucket.Decision, q *question) (err error) {
+	defer n.rescue(d, q, &err)
+	if err := n.check(ctx, q.rule, q.tokens); err != nil {
 		return err
 	}
-	if _, concurrent := rule.Concurrent(); concurrent {
+	if _, concurrent := q.rule.Concurrent(); concurrent {
 		return ErrConcurrent
 	}
-	if rule.Mode() == bucket.Off {
-		n.word(d, rule, new(bucket.Verdict), PathOff, how)
+	if q.rule.Mode() == bucket.Off {
+		n.word(d, q, new(bucket.Verdict), PathOff)
 		return nil
 	}
 	now := n.now()
-	digest := n.store.Digest(rule, key)
-	if how == peeking || !n.decideCommon(d, rule, digest, tokens, now) {
-		n.decideAny(ctx, d, rule, digest, tokens, how, now)
+	q.digest = n.store.Digest(q.rule, q.key)
+	switch k := n.hot.known(q.digest); {
+	case k == nil && n.decideCommon(d, q, now):
+	case k != nil && n.decideKnown(d, q, k, now):
+	default:
+		n.decideAny(ctx, d, q, now)
 	}
-	if (!d.Allowed || d.WouldRefuse) && how != peeking {
-		n.denied.add(digest, rule, key, now)
+	if (!d.Allowed || d.WouldRefuse) && q.how != peeking {
+		n.denied.add(q.digest, q.rule, q.key, now)
 	}
-	decided = true
+	q.decided = true
 	return nil
 }
 
 // word puts a verdict into the words of its rule, and counts it.
-func (n *Node) word(d *bucket.Decision, rule *bucket.Rule, v *bucket.Verdict, by Path, how manner) {
-	if how != peeking {
-		n.count(rule, v, by)
+func (n *Node) word(d *bucket.Decision, q *question, v *bucket.Verdict, by Path) {
+	if q.how != peeking {
+		n.count(q.rule, v, by)
 	}
-	rule.Word(d, v)
+	q.rule.Word(d, v)
 }
 
-// decideCommon decides and counts the commonest hit by far: the token of its key is
-// here, and nothing else is known of the key. What the others need besides would take as
+// decideCommon decides and counts the commonest hit by far, of a key of which nothing is
+// known: the token is here. What the others need besides would take as
 // long as looking up the bucket.
-func (n *Node) decideCommon(d *bucket.Decision, rule *bucket.Rule, digest bucket.Digest, tokens, now int64) (ok bool) {
-	held := &n.parts.held[ring.Partition(digest.Hi)]
-	return held.Load() != 0 && !n.stoodStill(now) && n.scale.Load() <= 1 &&
-		(n.hot.used.Load() == 0 || n.hot.find(digest) == nil) &&
-		n.store.TakeCommon(d, held, &n.tally.of(rule).local, rule, digest, tokens, now)
+func (n *Node) decideCommon(d *bucket.Decision, q *question, now int64) (ok bool) {
+	held := &n.parts.held[ring.Partition(q.digest.Hi)]
+	return held.Load() != 0 && !n.stoodStill(now) && n.scale.Load() <= 1 && q.how != peeking &&
+		n.store.TakeCommon(d, held, &n.tally.of(q.rule).local, q.rule, q.digest, q.tokens, now)
 }
 
-// decideAny has a hit decided: by what is known of its key here, by the token if that is
-// here, or by whoever has it.
-func (n *Node) decideAny(ctx context.Context, d *bucket.Decision, rule *bucket.Rule, digest bucket.Digest, tokens int64, how manner, now int64) {
+// decideKnown decides a hit by what is known of its key, if that is enough.
+func (n *Node) decideKnown(d *bucket.Decision, q *question, k *hotKey, now int64) bool {
 	var v bucket.Verdict
-	k, by, ok := n.hot.decide(digest, rule, tokens, how, now, &v)
-	if !ok {
-		hit := transport.Hit{Digest: digest, Rule: rule, Tokens: tokens, Peek: how == peeking, Whole: how == together}
-		n.hot.brief(k, &hit, now)
-		by = n.route(ctx, &v, &hit, now)
+	by, ok := n.hot.decide(k, q, now, &v)
+	if ok {
+		n.word(d, q, &v, by)
 	}
-	n.word(d, rule, &v, by, how)
+	return ok
+}
+
+// decideAny has a hit decided by the token if that is here, or by whoever has it.
+//
+// All that waits for a peer waits in the memory of a call, and on as little stack as can
+// be: when the answer comes that has gone cold, and a kilobyte more of it would cost as
+// much as everything that is done here.
+func (n *Node) decideAny(ctx context.Context, d *bucket.Decision, q *question, now int64) {
+	c := n.calls.Get()
+	h := &c.Hit
+	h.Digest, h.Rule, h.Tokens, h.Peek, h.Whole = q.digest, q.rule, q.tokens, q.how == peeking, q.how == together
+	n.hot.brief(h, now)
+	by := n.route(ctx, c, now)
+	n.word(d, q, &c.Answer.Verdict, by)
+	n.calls.Put(c)
 }
 
 // route has a hit decided by the token, here or elsewhere.
-func (n *Node) route(ctx context.Context, v *bucket.Verdict, h *transport.Hit, now int64) Path {
-	if !n.decide(v, h, now) {
-		return n.forward(v, h, now, n.expiry(ctx, now))
+func (n *Node) route(ctx context.Context, c *transport.Call, now int64) Path {
+	if !n.decide(&c.Answer.Verdict, &c.Hit, now) {
+		return n.forward(c, now, n.expiry(ctx, now))
 	}
-	n.hot.settle(h)
-	if v.Leased && !h.Whole {
-		n.hot.warm(h, now)
+	n.hot.settle(&c.Hit)
+	if c.Answer.Verdict.Leased && !c.Hit.Whole {
+		n.hot.warm(&c.Hit, now)
 	}
 	return PathLocal
 }

@@ -23,7 +23,7 @@ func (n *Node) TakeAll(ctx context.Context, charges []bucket.Charge) ([]bucket.D
 	decisions := make([]bucket.Decision, len(charges))
 	err := each(len(charges), func(i int) error {
 		c := charges[i]
-		return n.ask(ctx, &decisions[i], c.Rule, c.Key, c.Tokens, together)
+		return n.ask(ctx, &decisions[i], &question{rule: c.Rule, key: c.Key, tokens: c.Tokens, how: together})
 	})
 	all := err == nil
 	for _, d := range decisions {

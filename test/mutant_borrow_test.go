@@ -34,7 +34,7 @@ var borrowMistakes = []mutant{
 		"	if !l.scarce.Load() {\n", "	if l.scarce.Load() || true {\n",
 	}},
 	{"have the holder spend whatever comes", "TestAHotKeyIsLeased", "cluster/take.go", []string{
-		"if v.Leased && !h.Whole {", "if v.Leased && h.Peek {",
+		"if c.Answer.Verdict.Leased && !c.Hit.Whole {", "if c.Answer.Verdict.Leased && c.Hit.Peek {",
 	}},
 	{"leave with what was lent", "TestIdleLeasesAreGivenBack", "cluster/leave.go", []string{
 		"	n.giveBack()\n", "",
@@ -59,7 +59,7 @@ var borrowMistakes = []mutant{
 		"!(k.alike && plain)", "!k.alike",
 	}},
 	{"take what may be given back at once from a lease", "TestKeysThatAreTakenTogetherAreNotLeased", "cluster/hot.go", []string{
-		"	if how == together {\n		l = nil\n	}\n", "",
+		"	if q.how == together {\n		l = nil\n	}\n", "",
 	}},
 	{"refuse for as long as it takes", "TestRefusalsEndWithResetsAndRefunds", "cluster/denial.go", []string{
 		"denialCap = 500 * time.Millisecond", "denialCap = 500 * time.Minute",

@@ -70,7 +70,7 @@ var mistakes = []mutant{
 		"		n.parts.owe(p)\n", "",
 	}},
 	{"begin anew once a lone replica is ready", "TestWhatALoneReplicaDecidesBeforeItIsReadyCounts", "cluster/forward.go", []string{
-		"if *v, ok = n.decideAlone(h, ended); !ok {", "if !ok {",
+		"if *v, ok = n.decideAlone(&h, ended); !ok {", "if !ok {",
 	}},
 	{"keep from the others what was decided before they met", "TestWhatAReplicaDecidesBeforeItMeetsOthersIsOwed", "cluster/alone.go", []string{
 		"		n.parts.owe(partition(h))\n", "",

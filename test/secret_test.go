@@ -84,9 +84,10 @@ func TestStrangersAreNotAnswered(t *testing.T) {
 				TLS:     always(config),
 				Log:     slog.New(slog.NewTextHandler(log, nil)),
 			})
-			var v transport.Answer
-			if err := p.Ask(&transport.Hit{Digest: digest, Rule: rule, Tokens: 1}, int64(5*time.Second), &v); err == nil {
-				t.Errorf("%s: answered %+v", name, v)
+			c := new(transport.Calls).Get()
+			c.Hit = transport.Hit{Digest: digest, Rule: rule, Tokens: 1}
+			if err := p.Ask(c, int64(5*time.Second)); err == nil {
+				t.Errorf("%s: answered %+v", name, c.Answer)
 			}
 			p.Close()
 			if !log.has("can't reach peer") || log.has("shoal: peer") {

@@ -120,9 +120,10 @@ func (f *fleet) isStrange(who string, victim *replica, c *tls.Config) {
 	})
 	defer p.Close()
 	digest := bucket.DigestKey{}.Digest(rule, victim.keyOf(rule, 0))
-	hit, answer := transport.Hit{Digest: digest, Rule: rule, Tokens: 1}, transport.Answer{}
-	if err := p.Ask(&hit, int64(5*time.Second), &answer); err == nil {
-		f.Errorf("%s: answered %+v", who, answer)
+	call := new(transport.Calls).Get()
+	call.Hit = transport.Hit{Digest: digest, Rule: rule, Tokens: 1}
+	if err := p.Ask(call, int64(5*time.Second)); err == nil {
+		f.Errorf("%s: answered %+v", who, call.Answer)
 	}
 	if _, err := p.Call(f.Context(), 1, nil); !errors.Is(err, transport.ErrUnavailable) {
 		f.Errorf("%s: called: %v", who, err)

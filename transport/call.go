@@ -5,30 +5,45 @@ import (
 	"sync/atomic"
 )
 
-// call is one caller's hit and the place where its verdict is put.
+// Call is a hit on its way to a peer, and the answer to it. Whoever asks works on both in
+// place: each waiting caller's memory has gone cold by the time it is woken, so what is
+// copied from place to place costs more than all that is done with it. Take it from
+// Calls, fill in the Hit, which is zero, and give it to Peer.Ask, after which Answer is
+// there. It isn't safe for concurrent use.
 //
-// A call ends once: by its answer, by its deadline or by a broken stream,
-// whoever is first. The first to end it, and nobody else, writes the verdict and
-// wakes the caller.
-type call struct {
-	hit    Hit
-	expire int64  // on the asker's clock
-	number uint64 // 0 until it is put in a frame
-	rule   uint16 // place in the frame, set while it is put together
+// A call ends once each time that it is asked: by its answer, by its deadline or by a
+// broken stream, whoever is first. The first to end it, and nobody else, writes the
+// answer and wakes the caller.
+type Call struct {
+	Hit    Hit
+	expire int64 // on the asker's clock
 
 	// Equals share an entry: next is the one behind this, and the first of them knows
 	// the last, how many others there are, and as its own the earliest of their times.
-	next, last *call
+	next, last *Call
 	others     int
 
-	ended  atomic.Bool
-	answer Answer
-	err    error
+	number uint64        // 0 until it is put in a frame
 	done   chan struct{} // of capacity 1: waking a caller never blocks
+	ended  atomic.Bool
+	rule   uint16 // place in the frame, set while it is put together
+	err    error
+	Answer Answer
+}
+
+// begin makes the call ready to be asked.
+func (c *Call) begin(expire int64) {
+	if c.number != 0 { // it was asked before
+		c.number = 0
+		c.Answer = Answer{}
+	}
+	c.expire, c.err = expire, nil
+	c.next, c.last, c.others = nil, c, 0
+	c.ended.Store(false)
 }
 
 // fail ends the call without an answer, unless it has ended.
-func (c *call) fail(err error) {
+func (c *Call) fail(err error) {
 	if c.ended.CompareAndSwap(false, true) {
 		c.err = err
 		c.done <- struct{}{}
@@ -36,25 +51,27 @@ func (c *call) fail(err error) {
 }
 
 // end gives the call the answer that the reply is at, unless it has ended.
-func (c *call) end(r *reply) {
+func (c *Call) end(r *reply) {
 	if c.ended.CompareAndSwap(false, true) {
 		c.err = ErrPanic // unless this returns
-		c.err = readAnswer(&c.answer, r.record, &c.hit)
-		c.answer.Grant = r.grant
-		c.answer.At = r.now
+		c.Answer.Number, c.Answer.At = c.number, r.now
+		c.err = readAnswer(&c.Answer, r.record, &c.Hit)
+		if r.grant.Seq != 0 {
+			c.Answer.Grant = r.grant
+		}
 		c.done <- struct{}{}
 	}
 }
 
 // endRun is end for the i-th of equal calls.
-func (c *call) endRun(r *reply, i int) {
+func (c *Call) endRun(r *reply, i int) {
 	if !r.isRun {
 		c.end(r)
 	} else if c.ended.CompareAndSwap(false, true) {
 		c.err = ErrPanic // unless this returns
-		r.run.At(&c.answer.Verdict, c.hit.Rule, i)
-		c.answer.Hot = r.record[0]&statusHot != 0
-		c.answer.At = r.now
+		c.Answer.Number, c.Answer.At = c.number, r.now
+		r.run.At(&c.Answer.Verdict, c.Hit.Rule, i)
+		c.Answer.Hot = r.record[0]&statusHot != 0
 		c.err = nil
 		c.done <- struct{}{}
 	}
@@ -62,7 +79,7 @@ func (c *call) endRun(r *reply, i int) {
 
 // abandon ends a call of which it isn't known whether it has ended: it may have
 // panicked on the way.
-func (c *call) abandon() {
+func (c *Call) abandon() {
 	c.fail(ErrPanic)
 	select {
 	case c.done <- struct{}{}:
@@ -71,7 +88,7 @@ func (c *call) abandon() {
 }
 
 // failAll is fail for a call and all that share its entry.
-func (c *call) failAll(err error) {
+func (c *Call) failAll(err error) {
 	for ; c != nil; c = c.next { // which stays: a call that failed isn't used again
 		c.fail(err)
 	}
@@ -79,7 +96,7 @@ func (c *call) failAll(err error) {
 
 // alive reports whether somebody still waits for the call or one that shares its
 // entry.
-func (c *call) alive() bool {
+func (c *Call) alive() bool {
 	for ; c != nil; c = c.next {
 		if !c.ended.Load() {
 			return true
@@ -88,27 +105,27 @@ func (c *call) alive() bool {
 	return false
 }
 
-// callPool recycles calls. It belongs to a peer, not to the package, as
-// channels must not move between a program's synctest bubbles.
-type callPool struct{ pool sync.Pool }
+// Calls recycles calls, for any number of peers. The zero value is ready, and it is safe
+// for concurrent use. It belongs to whoever asks, not to this package, as channels must
+// not move between a program's synctest bubbles.
+type Calls struct{ pool sync.Pool }
 
-func (p *callPool) get(h *Hit, expire int64) *call {
-	c, ok := p.pool.Get().(*call)
-	if !ok {
-		c = &call{done: make(chan struct{}, 1)}
+// Get returns a call whose Hit and Answer are zero.
+func (p *Calls) Get() *Call {
+	if c, ok := p.pool.Get().(*Call); ok {
+		return c
 	}
-	c.hit, c.expire, c.number, c.answer, c.err = *h, expire, 0, Answer{}, nil
-	c.next, c.last, c.others = nil, c, 0
-	c.ended.Store(false)
-	return c
+	return &Call{done: make(chan struct{}, 1)}
 }
 
-// put takes back a call that has ended. One that ended by its deadline may
-// still stand in a frame that waits for its answer, which would then end the
-// call's next use: such a call is left to the garbage collector.
-func (p *callPool) put(c *call) {
+// Put takes back a call that isn't used any more. One that Ask ended with an error may
+// still stand in a frame that waits for its answer, which would then end the call's next
+// use: such a call is left to the garbage collector.
+func (p *Calls) Put(c *Call) {
 	if c.err == nil {
-		c.hit.Rule, c.next, c.last = nil, nil, nil
+		c.Hit = Hit{} // one by one: together they are made elsewhere and then copied
+		c.Answer = Answer{}
+		c.number, c.next, c.last = 0, nil, nil
 		p.pool.Put(c)
 	}
 }

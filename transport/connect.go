@@ -214,7 +214,7 @@ func (p *Peer) landed(r *reply) (*batch, error) {
 
 // end ends the calls by the reply. If it panics those that are left end all the same.
 func (b *batch) end(r *reply) {
-	var at *call // the one that is being ended
+	var at *Call // the one that is being ended
 	left := b.calls
 	defer func() {
 		if at == nil {
@@ -228,7 +228,7 @@ func (b *batch) end(r *reply) {
 	}()
 	for _, c := range b.calls {
 		at, left = c, left[1:]
-		if r.next(&c.hit); c.others == 0 {
+		if r.next(&c.Hit); c.others == 0 {
 			c.end(r)
 			continue
 		}

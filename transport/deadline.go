@@ -91,7 +91,7 @@ func (p *Peer) expireDue(now int64) {
 
 // expireCalls ends the calls that are due and returns the earliest deadline of
 // the others.
-func expireCalls(calls []*call, now int64) (earliest int64) {
+func expireCalls(calls []*Call, now int64) (earliest int64) {
 	earliest = math.MaxInt64
 	for _, first := range calls {
 		for c := first; c != nil; c = c.next {

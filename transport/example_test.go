@@ -58,9 +58,13 @@ func Example() {
 
 	rule := bucket.MustRule("api", "2/hour")
 	hit := transport.Hit{Digest: o.store.Digest(rule, "alice"), Rule: rule, Tokens: 1}
+	var calls transport.Calls
 	for asked := 0; asked < 3; {
-		var answer transport.Answer
-		err := peer.Ask(&hit, o.Now()+int64(time.Minute), &answer)
+		c := calls.Get()
+		c.Hit = hit
+		err := peer.Ask(c, o.Now()+int64(time.Minute))
+		answer := c.Answer
+		calls.Put(c)
 		if errors.Is(err, transport.ErrUnavailable) {
 			continue // not connected yet
 		}

@@ -81,7 +81,7 @@ func TestFloodOfAStoppedOwner(t *testing.T) {
 		var wg sync.WaitGroup
 		for caller := range callers {
 			wg.Go(func() {
-				var calls []*call
+				var calls []*Call
 				for n := range hits {
 					began := p.config.Now()
 					c, err := p.put(hit(caller*hits+n), 50*ms)
@@ -181,7 +181,7 @@ func TestCloseOfAStoppedOwnersPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, stop := stoppable(t)
 		stop()
-		var calls []*call
+		var calls []*Call
 		for i := range 2000 {
 			c, err := p.put(hit(i), time.Hour)
 			if err != nil {

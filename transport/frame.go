@@ -69,7 +69,7 @@ func kindOf(b []byte) byte {
 
 // batch is the calls that leave together in one frame.
 type batch struct {
-	calls    []*call        // one of each entry, the first
+	calls    []*Call        // one of each entry, the first
 	hits     int            // that there are, with their equals
 	fields   []byte         // of the entries that have any
 	room     int            // what the reply may take at most
@@ -85,31 +85,31 @@ type batch struct {
 
 // add appends an entry if the frame has room for it and its rule, and the reply for
 // the answer.
-func (b *batch) add(c *call) bool {
+func (b *batch) add(c *Call) bool {
 	size, room := hitBytes, verdictBytes
-	place, known := b.place(c.hit.Rule)
+	place, known := b.place(c.Hit.Rule)
 	if !known {
-		size += ruleHeader + c.hit.Rule.BinarySize()
+		size += ruleHeader + c.Hit.Rule.BinarySize()
 	}
 	if c.others > 0 {
 		size += fieldsHeader + fieldHeader + countBytes
-		room += runRoom(c.hit.Rule)
-	} else if c.hit.Speaks() {
-		size += c.hit.speech()
+		room += runRoom(c.Hit.Rule)
+	} else if c.Hit.Speaks() {
+		size += c.Hit.speech()
 		room += grantRoom
 	}
 	if len(b.calls) == maxFrameHits || place == maxFrameRules || b.bytes+size > b.budget || b.room+room > maxReply {
 		return false
 	}
 	if !known {
-		b.rules = append(b.rules, c.hit.Rule)
+		b.rules = append(b.rules, c.Hit.Rule)
 	}
 	c.rule = uint16(place)
 	b.calls = append(b.calls, c)
 	if c.others == 0 {
 		c.number = b.first + uint64(b.hits)
 		b.hits++
-		b.fields = c.hit.appendSpeech(b.fields)
+		b.fields = c.Hit.appendSpeech(b.fields)
 	} else {
 		b.addEquals(c)
 	}
@@ -120,7 +120,7 @@ func (b *batch) add(c *call) bool {
 }
 
 // addEquals numbers an entry's calls, and has the frame say how many they are.
-func (b *batch) addEquals(c *call) {
+func (b *batch) addEquals(c *Call) {
 	var start int
 	b.fields, start = beginFields(b.fields)
 	b.fields = appendField(b.fields, fieldCount, countBytes)
@@ -158,7 +158,7 @@ func (b *batch) reset(budget int, first uint64) {
 
 // alive reports whether somebody still waits for one of the calls.
 func (b *batch) alive() bool {
-	return slices.ContainsFunc(b.calls, (*call).alive)
+	return slices.ContainsFunc(b.calls, (*Call).alive)
 }
 
 // encode writes the frame into buf, which has b.bytes bytes. now is the time at
@@ -178,19 +178,19 @@ func (b *batch) encode(buf []byte, now int64) {
 		f = f[ruleHeader+r.BinarySize():]
 	}
 	for _, c := range b.calls {
-		binary.BigEndian.PutUint64(f[0:], c.hit.Digest.Hi)
-		binary.BigEndian.PutUint64(f[8:], c.hit.Digest.Lo)
-		binary.BigEndian.PutUint64(f[16:], uint64(c.hit.Tokens))
+		binary.BigEndian.PutUint64(f[0:], c.Hit.Digest.Hi)
+		binary.BigEndian.PutUint64(f[8:], c.Hit.Digest.Lo)
+		binary.BigEndian.PutUint64(f[16:], uint64(c.Hit.Tokens))
 		binary.BigEndian.PutUint32(f[24:], microseconds(c.expire-now))
 		binary.BigEndian.PutUint16(f[28:], c.rule)
 		var flags uint16
-		if c.hit.Orphan {
+		if c.Hit.Orphan {
 			flags |= flagOrphan
 		}
-		if c.hit.Peek {
+		if c.Hit.Peek {
 			flags |= flagPeek
 		}
-		if c.others > 0 || c.hit.Speaks() {
+		if c.others > 0 || c.Hit.Speaks() {
 			flags |= flagFields
 		}
 		binary.BigEndian.PutUint16(f[30:], flags)

@@ -24,7 +24,7 @@ import (
 var testRule = bucket.MustRule("api", "100/second")
 
 // encoded is the frame in which the calls leave at the time now.
-func encoded(t testing.TB, now int64, first uint64, calls ...*call) []byte {
+func encoded(t testing.TB, now int64, first uint64, calls ...*Call) []byte {
 	t.Helper()
 	var b batch
 	b.reset(quota, first)
@@ -75,11 +75,11 @@ func randomRules(rng *rand.Rand, n int) []*bucket.Rule {
 	return rules
 }
 
-func randomCalls(rng *rand.Rand, n int, now int64, rules []*bucket.Rule) []*call {
-	calls := make([]*call, n)
+func randomCalls(rng *rand.Rand, n int, now int64, rules []*bucket.Rule) []*Call {
+	calls := make([]*Call, n)
 	for i := range calls {
-		calls[i] = &call{
-			hit:    Hit{Digest: bucket.Digest{Hi: rng.Uint64(), Lo: rng.Uint64()}, Rule: rules[rng.IntN(len(rules))], Tokens: int64(rng.Uint64()), Orphan: rng.IntN(2) == 0, Peek: rng.IntN(2) == 0},
+		calls[i] = &Call{
+			Hit:    Hit{Digest: bucket.Digest{Hi: rng.Uint64(), Lo: rng.Uint64()}, Rule: rules[rng.IntN(len(rules))], Tokens: int64(rng.Uint64()), Orphan: rng.IntN(2) == 0, Peek: rng.IntN(2) == 0},
 			expire: now + rng.Int64N(int64(time.Minute)),
 		}
 	}
@@ -89,8 +89,8 @@ func randomCalls(rng *rand.Rand, n int, now int64, rules []*bucket.Rule) []*call
 // The bytes are those that shoal.proto describes.
 func TestRequestBytes(t *testing.T) {
 	frame := encoded(t, 0x0102030405060708, 0x1112131415161718,
-		&call{hit: Hit{Digest: bucket.Digest{Hi: 0x2122232425262728, Lo: 0x3132333435363738}, Rule: testRule, Tokens: 5}, expire: 0x0102030405060708 + int64(50*ms) + 999},
-		&call{hit: Hit{Digest: bucket.Digest{Hi: 1, Lo: 2}, Rule: testRule, Tokens: -1, Orphan: true}, expire: 0},
+		&Call{Hit: Hit{Digest: bucket.Digest{Hi: 0x2122232425262728, Lo: 0x3132333435363738}, Rule: testRule, Tokens: 5}, expire: 0x0102030405060708 + int64(50*ms) + 999},
+		&Call{Hit: Hit{Digest: bucket.Digest{Hi: 1, Lo: 2}, Rule: testRule, Tokens: -1, Orphan: true}, expire: 0},
 	)
 	size := testRule.BinarySize()
 	length := 24 + 2 + size + 2*32
@@ -148,10 +148,10 @@ func TestRequestRoundTrip(t *testing.T) {
 			t.Fatalf("header %+v", r)
 		}
 		for i, c := range calls {
-			want := c.hit
+			want := c.Hit
 			want.Rule, want.Count = hits[i].Rule, 1
-			if hits[i] != want || wire(hits[i].Rule) != wire(c.hit.Rule) {
-				t.Fatalf("hit %d is %+v, want %+v", i, hits[i], c.hit)
+			if hits[i] != want || wire(hits[i].Rule) != wire(c.Hit.Rule) {
+				t.Fatalf("hit %d is %+v, want %+v", i, hits[i], c.Hit)
 			}
 			if want := time.Duration(c.expire - now).Truncate(time.Microsecond); left[i] != want {
 				t.Fatalf("hit %d has %v left, want %v", i, left[i], want)
@@ -233,7 +233,7 @@ func sealed(inner ...byte) []byte {
 
 // answeredAtLength is a frame of hits that each stand for two, more than add lets
 // into one.
-func answeredAtLength(t testing.TB, calls []*call) []byte {
+func answeredAtLength(t testing.TB, calls []*Call) []byte {
 	inner := slices.Clone(encoded(t, 1000, 7, calls...)[envelopeBytes:])
 	first := len(inner) - len(calls)*hitBytes
 	for i := range calls {
@@ -247,7 +247,7 @@ func answeredAtLength(t testing.TB, calls []*call) []byte {
 
 // hostileRequests are frames that no owner may accept, and a part of the error.
 func hostileRequests(t testing.TB) map[string][2]string {
-	good := encoded(t, 1000, 7, &call{hit: Hit{Rule: testRule}}, &call{hit: Hit{Rule: testRule}})
+	good := encoded(t, 1000, 7, &Call{Hit: Hit{Rule: testRule}}, &Call{Hit: Hit{Rule: testRule}})
 	inner := good[envelopeBytes:]
 	size := testRule.BinarySize()
 	firstHit := requestHeader + ruleHeader + size
@@ -290,7 +290,7 @@ func hostileRequests(t testing.TB) map[string][2]string {
 	add("half a heartbeat", "no heartbeat", sealed(version, kindHeartbeat, 0, 0, 1, 2, 3))
 	add("a heartbeat of version 2", "version 2", change(*heartbeat(1).out, 0, 2))
 	add("an answer to a heartbeat", "no header", *sighting(Sight{}).out)
-	equals := encoded(t, 1000, 7, &call{hit: Hit{Rule: testRule}, others: 4})
+	equals := encoded(t, 1000, 7, &Call{Hit: Hit{Rule: testRule}, others: 4})
 	fieldsAt := len(equals) - envelopeBytes - fieldsHeader - fieldHeader - countBytes
 	add("fields beyond the end", "fields go beyond", change(equals, fieldsAt, 0, 8))
 	add("bytes behind the fields", "7 bytes behind", change(equals, fieldsAt, 0, 0))
@@ -299,9 +299,9 @@ func hostileRequests(t testing.TB) map[string][2]string {
 	add("a count of 0", "counts 00000000", change(equals, len(equals)-envelopeBytes-4, 0, 0, 0, 0))
 	add("a count of 2³¹", "counts 80000000", change(equals, len(equals)-envelopeBytes-4, 0x80, 0, 0, 0))
 	add("fields without any", "fields go beyond", change(good, firstHit+30, 0, flagFields))
-	many := make([]*call, 800)
+	many := make([]*Call, 800)
 	for i := range many {
-		many[i] = &call{hit: Hit{Rule: testRule}}
+		many[i] = &Call{Hit: Hit{Rule: testRule}}
 	}
 	add("answers that are too long", "an answer of up to", answeredAtLength(t, many))
 	add("rule 1 of 1", "rule 1 of 1", change(good, firstHit+28, 0, 1))
@@ -374,19 +374,19 @@ func FuzzRequest(f *testing.F) {
 		if r.count > maxFrameHits || r.count*hitBytes > len(b) || len(r.rules) > maxFrameRules {
 			t.Fatalf("%d hits and %d rules in %d bytes", r.count, len(r.rules), len(b))
 		}
-		var calls []*call
+		var calls []*Call
 		for i := range r.count {
 			h, left := read(&r, i)
-			calls = append(calls, &call{hit: h, expire: r.sent + int64(left), others: h.Count - 1})
+			calls = append(calls, &Call{Hit: h, expire: r.sent + int64(left), others: h.Count - 1})
 		}
 		again, hits, left := parsed(t, encoded(t, r.sent, r.first, calls...))
 		if again.first != r.first || again.sent != r.sent || len(hits) != len(calls) {
 			t.Fatalf("header %+v became %+v", r, again)
 		}
 		for i, c := range calls {
-			want := c.hit
+			want := c.Hit
 			want.Rule = hits[i].Rule
-			if hits[i] != want || wire(hits[i].Rule) != wire(c.hit.Rule) || int64(left[i]) != c.expire-r.sent {
+			if hits[i] != want || wire(hits[i].Rule) != wire(c.Hit.Rule) || int64(left[i]) != c.expire-r.sent {
 				t.Fatalf("hit %d, %+v, became %+v", i, c, hits[i])
 			}
 		}

@@ -121,7 +121,7 @@ func TestHostileOwner(t *testing.T) {
 		"another frame's":    {answering(func([]byte) []byte { return replied(2, bucket.Verdict{}) }), "a reply to 1 hits from 2, where 1 from 1"},
 		"garbage":            {answering(func([]byte) []byte { return []byte("garbage") }), "not a Frame"},
 		"nothing":            {answering(func([]byte) []byte { return nil }), "not a Frame"},
-		"a request":          {answering(func([]byte) []byte { return encoded(t, 0, 0, &call{hit: hit(0)}) }), "kind 1"},
+		"a request":          {answering(func([]byte) []byte { return encoded(t, 0, 0, &Call{Hit: hit(0)}) }), "kind 1"},
 		"another version":    {answering(func(reply []byte) []byte { return change(reply, 0, 9) }), "version 9"},
 		"a huge message":     {answering(func([]byte) []byte { return make([]byte, maxMessage+1) }), "larger than max"},
 		"two answers to a heartbeat": {func(stream grpc.ServerStream) error {
@@ -245,7 +245,7 @@ func TestHostileAsker(t *testing.T) {
 			defer f.in.Free()
 			return r.parse(f.in.ReadOnlyData())
 		}
-		good := encoded(t, 0, 0, &call{hit: hit(1), expire: int64(time.Second)})
+		good := encoded(t, 0, 0, &Call{Hit: hit(1), expire: int64(time.Second)})
 		honest := open()
 		for name, f := range hostileRequests(t) {
 			stream := open()

@@ -139,10 +139,10 @@ func TestSessionDropsWhatIsLate(t *testing.T) {
 	ask := func(sent, read time.Duration, left ...time.Duration) (decided []uint64, dropped int) {
 		t.Helper()
 		h.now, h.decided = int64(read), nil
-		calls := make([]*call, len(left))
+		calls := make([]*Call, len(left))
 		first += 100
 		for i := range left {
-			calls[i] = &call{hit: Hit{Digest: bucket.Digest{Lo: uint64(i)}, Rule: testRule}, expire: int64(sent + left[i])}
+			calls[i] = &Call{Hit: Hit{Digest: bucket.Digest{Lo: uint64(i)}, Rule: testRule}, expire: int64(sent + left[i])}
 		}
 		out, err := s.answer(encoded(t, int64(sent), first, calls...))
 		if err != nil {

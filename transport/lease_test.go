@@ -37,10 +37,10 @@ func TestStatementsAndGrants(t *testing.T) {
 		{Digest: bucket.Digest{Lo: 4}, Tokens: 1},
 	}
 	var l line
-	calls := make([]*call, len(hits))
+	calls := make([]*Call, len(hits))
 	for i := range hits {
 		hits[i].Rule = testRule
-		calls[i] = new(callPool).get(&hits[i], int64(time.Second))
+		calls[i] = asking(hits[i], int64(time.Second))
 		if !l.join(calls[i], maxQueue) {
 			t.Fatal("no room in the line")
 		}
@@ -73,12 +73,12 @@ func TestStatementsAndGrants(t *testing.T) {
 		}
 		for _, c := range l.heads {
 			var a Answer
-			r.next(&c.hit)
-			if err := readAnswer(&a, r.record, &c.hit); err != nil || !a.Verdict.Allowed || a.Hot != (c.hit.Digest.Lo%2 == 0) {
-				t.Errorf("answer %d to %+v: %+v, %v", again, c.hit, a, err)
+			r.next(&c.Hit)
+			if err := readAnswer(&a, r.record, &c.Hit); err != nil || !a.Verdict.Allowed || a.Hot != (c.Hit.Digest.Lo%2 == 0) {
+				t.Errorf("answer %d to %+v: %+v, %v", again, c.Hit, a, err)
 			}
 			want := Grant{}
-			if s := c.hit.Statement; s.Seq != 0 {
+			if s := c.Hit.Statement; s.Seq != 0 {
 				want = Grant{Seq: s.Seq, Keep: s.Have, Grant: s.Want, Left: 7, Term: time.Millisecond, Hold: time.Microsecond}
 			}
 			if r.grant != want {

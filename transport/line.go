@@ -5,7 +5,7 @@ import "slices"
 // line is the calls that wait for their first frame, in the order in which they came.
 // Equal ones stand behind each other in one place: they leave as one entry.
 type line struct {
-	heads []*call
+	heads []*Call
 	index []place // hash table of the heads, with open addressing; a power of two
 	turn  uint32  // places of other turns are empty
 }
@@ -17,22 +17,22 @@ const leastIndex = 256
 
 // equal reports whether two hits may share an entry: the owner can't tell them apart,
 // nor do their times differ by more than the sweeper's do.
-func (c *call) equal(d *call) bool {
-	return !c.hit.Speaks() && !d.hit.Speaks() && c.hit.Digest == d.hit.Digest && c.hit.Tokens == d.hit.Tokens && c.hit.Peek == d.hit.Peek && c.hit.Orphan == d.hit.Orphan &&
-		c.expire/grain == d.expire/grain && (c.hit.Rule == d.hit.Rule || c.hit.Rule.Equivalent(d.hit.Rule))
+func (c *Call) equal(d *Call) bool {
+	return !c.Hit.Speaks() && !d.Hit.Speaks() && c.Hit.Digest == d.Hit.Digest && c.Hit.Tokens == d.Hit.Tokens && c.Hit.Peek == d.Hit.Peek && c.Hit.Orphan == d.Hit.Orphan &&
+		c.expire/grain == d.expire/grain && (c.Hit.Rule == d.Hit.Rule || c.Hit.Rule.Equivalent(d.Hit.Rule))
 }
 
 // home is where in an index of that many places the search for a call's equals begins.
 // What a hit costs may be anybody's choice: those of one key must not all begin at one
 // place because they cost different amounts, or have different times left.
-func (c *call) home(places int) int {
-	h := c.hit.Digest.Lo + uint64(c.hit.Tokens)*0x9e3779b97f4a7c15 + uint64(c.expire/grain)*0xbf58476d1ce4e5b9
+func (c *Call) home(places int) int {
+	h := c.Hit.Digest.Lo + uint64(c.Hit.Tokens)*0x9e3779b97f4a7c15 + uint64(c.expire/grain)*0xbf58476d1ce4e5b9
 	return int(h^h>>32) & (places - 1)
 }
 
 // join adds a call behind its equals, or at the end if it has none and there are
 // fewer than most.
-func (l *line) join(c *call, most int) bool {
+func (l *line) join(c *Call, most int) bool {
 	if 2*len(l.heads) >= len(l.index) {
 		l.reindex(max(leastIndex, 2*len(l.index)))
 	}
@@ -53,7 +53,7 @@ func (l *line) join(c *call, most int) bool {
 
 // find returns where in the index the equals of a call are, or would be, and the
 // first of them.
-func (l *line) find(c *call) (at int, head *call) {
+func (l *line) find(c *Call) (at int, head *Call) {
 	mask := len(l.index) - 1
 	for at = c.home(len(l.index)); l.index[at].turn == l.turn; at = (at + 1) & mask {
 		if head = l.heads[l.index[at].at]; head.equal(c) {
@@ -92,14 +92,14 @@ func (l *line) prune() {
 		whole = whole && l.heads[i] == c
 	}
 	if !whole {
-		l.heads = slices.DeleteFunc(l.heads, func(c *call) bool { return c == nil })
+		l.heads = slices.DeleteFunc(l.heads, func(c *Call) bool { return c == nil })
 		l.reindex(len(l.index))
 	}
 }
 
 // prune is what is left of a place when those that have ended are out: its head, nil
 // if that is nobody.
-func (c *call) prune() (head *call) {
+func (c *Call) prune() (head *Call) {
 	if c.others == 0 {
 		if c.ended.Load() {
 			return nil

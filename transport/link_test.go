@@ -175,9 +175,11 @@ func waiting(v bucket.Verdict, wait time.Duration) bucket.Verdict {
 }
 
 // ask is Peer.Ask with values.
-func ask(p *Peer, h Hit, expire int64) (a Answer, err error) {
-	err = p.Ask(&h, expire, &a)
-	return a, err
+func ask(p *Peer, h Hit, expire int64) (Answer, error) {
+	c := new(Calls).Get()
+	c.Hit = h
+	err := p.Ask(c, expire)
+	return c.Answer, err
 }
 
 // said is the i-th answer in a reply, to a zero hit.

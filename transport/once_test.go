@@ -56,9 +56,9 @@ func told(t *testing.T, out *frame, err error) (answers []Answer, errs []error) 
 
 // asked makes a frame of the hits, a second left to each.
 func asked(t *testing.T, first uint64, hits ...int) []byte {
-	calls := make([]*call, len(hits))
+	calls := make([]*Call, len(hits))
 	for i, n := range hits {
-		calls[i] = &call{hit: hit(n), expire: int64(time.Second)}
+		calls[i] = &Call{Hit: hit(n), expire: int64(time.Second)}
 	}
 	return encoded(t, 0, first, calls...)
 }

@@ -47,7 +47,7 @@ func watched() (*Peer, *witness) {
 }
 
 // wantEnd wants the call to have ended, with an error or without.
-func (c *call) wantEnd(t *testing.T, want error) {
+func (c *Call) wantEnd(t *testing.T, want error) {
 	t.Helper()
 	select {
 	case <-c.done:
@@ -67,11 +67,11 @@ func (c *call) wantEnd(t *testing.T, want error) {
 func TestAPanicWhileSending(t *testing.T) {
 	for _, tt := range []struct {
 		where string
-		shake func(p *Peer, l *link, c *call) // before c leaves
+		shake func(p *Peer, l *link, c *Call) // before c leaves
 		cut   bool
 	}{
-		{where: "filling a frame", shake: func(_ *Peer, _ *link, c *call) { c.hit.Rule = nil }},
-		{where: "writing a frame", shake: func(p *Peer, _ *link, _ *call) {
+		{where: "filling a frame", shake: func(_ *Peer, _ *link, c *Call) { c.Hit.Rule = nil }},
+		{where: "writing a frame", shake: func(p *Peer, _ *link, _ *Call) {
 			b, now := new(batch), p.config.Now
 			p.spare = append(p.spare, b)
 			p.config.Now = func() int64 {
@@ -81,7 +81,7 @@ func TestAPanicWhileSending(t *testing.T) {
 				return now()
 			}
 		}},
-		{where: "sending a frame", cut: true, shake: func(_ *Peer, l *link, _ *call) {
+		{where: "sending a frame", cut: true, shake: func(_ *Peer, l *link, _ *Call) {
 			answer := l.owner
 			l.owner = func(l *link, _ []byte) {
 				l.owner = answer
@@ -93,7 +93,7 @@ func TestAPanicWhileSending(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p, w := watched()
 				l := newLink(t, (*link).answer)
-				calls := []*call{p.mustPut(t, 1, time.Hour), p.mustPut(t, 1, time.Hour), p.mustPut(t, 2, time.Hour)}
+				calls := []*Call{p.mustPut(t, 1, time.Hour), p.mustPut(t, 1, time.Hour), p.mustPut(t, 2, time.Hour)}
 				tt.shake(p, l, calls[2])
 				p.on(l)
 				for _, c := range calls {
@@ -135,12 +135,12 @@ func TestAPanicWhileReading(t *testing.T) {
 			p, w := watched()
 			var answer []byte
 			l := newLink(t, func(l *link, frame []byte) { answer = l.reply(frame) })
-			calls := []*call{p.mustPut(t, 2, time.Hour), p.mustPut(t, 4, time.Hour), p.mustPut(t, 4, time.Hour), p.mustPut(t, 6, time.Hour)}
+			calls := []*Call{p.mustPut(t, 2, time.Hour), p.mustPut(t, 4, time.Hour), p.mustPut(t, 4, time.Hour), p.mustPut(t, 6, time.Hour)}
 			p.on(l)
 			for i := range 3 {
 				record(answer, i)[verdictBytes-1] = 1 // of a receipt, which is read by the rule
 			}
-			calls[broken].hit.Rule = nil
+			calls[broken].Hit.Rule = nil
 			if broken == 0 {
 				calls[3].fail(ErrDeadline) // it has ended already
 			}

@@ -40,7 +40,6 @@ type PeerConfig struct {
 type Peer struct {
 	config  PeerConfig
 	silence int64 // of the config, in nanoseconds
-	calls   callPool
 	buffers pool
 	out     frame // being sent
 	cancel  context.CancelFunc
@@ -120,22 +119,22 @@ func newPeer(c PeerConfig) *Peer {
 	}
 }
 
-// Ask has a hit decided by the peer, writes the answer to a, and returns by the
-// time expire on the clock Now, or at worst a timer's inaccuracy after it. The errors
-// are those of this package; with one of them too a has the hit's number, and
-// otherwise is zero. Neither pointer is kept.
-func (p *Peer) Ask(h *Hit, expire int64, a *Answer) error {
-	c := p.calls.get(h, expire)
-	if err := p.enqueue(c); err != nil {
-		p.calls.put(c)
-		*a = Answer{}
-		return err
+// Ask has the hit of c decided by the peer, and returns by the time expire on the clock
+// Now, or at worst a timer's inaccuracy after it. Then the answer is in c. The errors are
+// those of this package; with one of them the answer has the hit's number, and is zero
+// otherwise. A call that was answered may be asked again, of anybody; after an error it
+// may not, and its hit must be left as it is.
+func (p *Peer) Ask(c *Call, expire int64) error {
+	c.begin(expire)
+	err := p.enqueue(c)
+	if err == nil {
+		<-c.done
+		err = c.err
 	}
-	<-c.done
-	*a = c.answer
-	a.Number = c.number
-	err := c.err
-	p.calls.put(c)
+	if err != nil {
+		c.Answer = Answer{}
+		c.Answer.Number = c.number
+	}
 	return err
 }
 

@@ -8,7 +8,7 @@ import (
 
 // enqueue queues a call, and sends the queue if the stream is free. The call
 // ends some time after, unless an error is returned.
-func (p *Peer) enqueue(c *call) error {
+func (p *Peer) enqueue(c *Call) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {

@@ -12,9 +12,17 @@ import (
 )
 
 // put queues a hit as Ask does, and does not wait for its verdict.
-func (p *Peer) put(h Hit, left time.Duration) (*call, error) {
-	c := p.calls.get(&h, p.config.Now()+int64(left))
+func (p *Peer) put(h Hit, left time.Duration) (*Call, error) {
+	c := asking(h, p.config.Now()+int64(left))
 	return c, p.enqueue(c)
+}
+
+// asking is a call that is about to be queued.
+func asking(h Hit, expire int64) *Call {
+	c := new(Calls).Get()
+	c.Hit = h
+	c.begin(expire)
+	return c
 }
 
 func hit(i int) Hit {
@@ -26,7 +34,7 @@ func TestExpiredCallsMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := unconnected(t)
 		for round := range 2 {
-			var short, long []*call
+			var short, long []*Call
 			for i := range maxQueue {
 				left := 50 * ms
 				if i%4 == 0 {
@@ -62,7 +70,7 @@ func TestExpiredCallsMakeRoom(t *testing.T) {
 }
 
 // wantEnded wants each call to have ended just once.
-func wantEnded(t *testing.T, calls []*call, want error) {
+func wantEnded(t *testing.T, calls []*Call, want error) {
 	t.Helper()
 	for i, c := range calls {
 		if !c.ended.Load() || len(c.done) != 1 || c.err != want {
@@ -153,7 +161,7 @@ func TestCollect(t *testing.T) {
 			p := unconnected(t)
 			rules := randomRules(rng, 1+rng.IntN(150))
 			calls := randomCalls(rng, 1+rng.IntN(3000), int64(time.Hour), rules)
-			ended := map[*call]bool{}
+			ended := map[*Call]bool{}
 			for _, c := range calls {
 				c.done = make(chan struct{}, 1)
 				if rng.IntN(10) == 0 {
@@ -210,34 +218,34 @@ func TestCollect(t *testing.T) {
 // A call that expired is never used again, as a frame in flight may still hold
 // it; one that was answered is.
 func TestPoolTakesAnsweredCallsOnly(t *testing.T) {
-	var pool callPool
-	h := hit(1)
+	var pool Calls
 	for range 1000 {
-		c := pool.get(&h, 1)
+		c := pool.Get()
+		c.begin(1)
 		c.fail(ErrDeadline)
 		<-c.done
-		pool.put(c)
-		if again := pool.get(&h, 2); again == c {
+		pool.Put(c)
+		if again := pool.Get(); again == c {
 			t.Fatal("an expired call was used again")
 		}
 	}
-	c := pool.get(&h, 1)
+	c := pool.Get()
+	c.begin(1)
 	c.end(saying(t, Answer{NotHeld: true, Hint: 1}))
 	c.fail(ErrClosed) // too late
-	if <-c.done; c.answer.Hint != 1 || c.err != nil || len(c.done) != 0 {
-		t.Errorf("ended twice: %+v, %v", c.answer, c.err)
+	if <-c.done; c.Answer.Hint != 1 || c.err != nil || len(c.done) != 0 {
+		t.Errorf("ended twice: %+v, %v", c.Answer, c.err)
 	}
 }
 
 // While a frame is put together its calls stand nowhere: not in the queue any
 // more and not in flight yet. meanwhile happens just then, to a frame of one
 // call.
-func putMeanwhile(t *testing.T, p *Peer, meanwhile func()) *call {
+func putMeanwhile(t *testing.T, p *Peer, meanwhile func()) *Call {
 	t.Helper()
 	now := p.config.Now
 	defer func() { p.config.Now = now }()
-	h := hit(1)
-	c := p.calls.get(&h, now()+int64(50*ms))
+	c := asking(hit(1), now()+int64(50*ms))
 	p.config.Now = func() int64 { // called by send, for the remaining times
 		p.config.Now = now
 		meanwhile()
@@ -265,7 +273,7 @@ func TestSweepWhileEncoding(t *testing.T) {
 		}
 		time.Sleep(30 * ms)
 		p.look(p.config.Now())
-		wantEnded(t, []*call{c}, ErrDeadline)
+		wantEnded(t, []*Call{c}, ErrDeadline)
 	})
 }
 
@@ -275,7 +283,7 @@ func TestStreamBreaksWhileEncoding(t *testing.T) {
 			p := still()
 			p.on(newLink(t, func(*link, []byte) { t.Error("sent over the stream that broke") }))
 			var frames [][]byte
-			var waiting *call
+			var waiting *Call
 			c := putMeanwhile(t, p, func() {
 				p.broken()
 				waiting, _ = p.put(hit(2), time.Hour)
@@ -288,18 +296,18 @@ func TestStreamBreaksWhileEncoding(t *testing.T) {
 			}
 			if !again {
 				p.drop(disconnected, ErrUnavailable)
-				wantEnded(t, []*call{c, waiting}, ErrUnavailable)
+				wantEnded(t, []*Call{c, waiting}, ErrUnavailable)
 				p.wantIdle(t)
 				return
 			}
-			for i, c := range []*call{c, waiting} {
+			for i, c := range []*Call{c, waiting} {
 				if len(frames) != i+1 || p.inFlight != 1 || p.unanswered != len(frames[i])+heartbeatBytes {
 					t.Fatalf("%d frames on the next stream, %d in flight", len(frames), p.inFlight)
 				}
 				if err := p.answered(p.stream.(*link).reply(frames[i])); err != nil {
 					t.Error(err)
 				}
-				wantEnded(t, []*call{c}, nil)
+				wantEnded(t, []*Call{c}, nil)
 				p.mu.Lock()
 				p.inFlight--
 				p.pump()
@@ -315,35 +323,34 @@ func TestStreamBreaksWhileEncoding(t *testing.T) {
 func TestExpireDue(t *testing.T) {
 	p := still()
 	n := 0
-	at := func(d time.Duration) *call {
+	at := func(d time.Duration) *Call {
 		n++
-		h := hit(n)
-		return p.calls.get(&h, int64(d))
+		return asking(hit(n), int64(d))
 	}
-	queued := []*call{at(20 * ms), at(10 * ms), at(10*ms + 1), at(30 * ms)}
-	flying := []*call{at(9 * ms), at(10 * ms), at(11 * ms), at(10*ms + 1)}
+	queued := []*Call{at(20 * ms), at(10 * ms), at(10*ms + 1), at(30 * ms)}
+	flying := []*Call{at(9 * ms), at(10 * ms), at(11 * ms), at(10*ms + 1)}
 	for _, c := range queued {
 		p.queue.join(c, maxQueue)
 	}
-	p.flights = []*batch{{calls: flying, earliest: int64(9 * ms)}, {calls: []*call{at(time.Hour)}, earliest: int64(time.Hour)}}
+	p.flights = []*batch{{calls: flying, earliest: int64(9 * ms)}, {calls: []*Call{at(time.Hour)}, earliest: int64(time.Hour)}}
 	p.armed = int64(9 * ms)
 	steps := []struct {
 		now, rest time.Duration
 		queued    int
-		ended     []*call
+		ended     []*Call
 	}{
 		{0, 8 * ms, 4, nil},
 		{8*ms - 1, 1, 4, nil},
 		{8 * ms, ms, 4, flying[:1]},
-		{9 * ms, 1, 3, []*call{queued[1], flying[1]}},
-		{9*ms + 1, ms - 1, 2, []*call{queued[2], flying[3]}},
+		{9 * ms, 1, 3, []*Call{queued[1], flying[1]}},
+		{9*ms + 1, ms - 1, 2, []*Call{queued[2], flying[3]}},
 		{10 * ms, 9 * ms, 2, flying[2:3]},
-		{50 * ms, time.Hour - 51*ms, 0, []*call{queued[0], queued[3]}},
-		{time.Hour, 0, 0, []*call{p.flights[1].calls[0]}},
+		{50 * ms, time.Hour - 51*ms, 0, []*Call{queued[0], queued[3]}},
+		{time.Hour, 0, 0, []*Call{p.flights[1].calls[0]}},
 		{2 * time.Hour, 0, 0, nil},
 	}
 	all := slices.Concat(queued, flying, p.flights[1].calls)
-	var over []*call
+	var over []*Call
 	for _, s := range steps {
 		if rest, _ := p.look(int64(s.now)); rest != s.rest || len(p.queue.heads) != s.queued {
 			t.Errorf("at %v: rests for %v with %d in the queue, want %v and %d", s.now, rest, len(p.queue.heads), s.rest, s.queued)

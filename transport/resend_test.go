@@ -16,7 +16,7 @@ func noted(t *testing.T, p *Peer, boot string) (frames *[][]byte, l *link) {
 	return frames, l
 }
 
-func (p *Peer) mustPut(t *testing.T, i int, left time.Duration) *call {
+func (p *Peer) mustPut(t *testing.T, i int, left time.Duration) *Call {
 	t.Helper()
 	c, err := p.put(hit(i), left)
 	if err != nil {
@@ -31,7 +31,7 @@ func TestFramesAreSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := unconnected(t)
 		sent, _ := noted(t, p, "owner")
-		var calls []*call
+		var calls []*Call
 		put := func(n int, left time.Duration) {
 			for range n {
 				calls = append(calls, p.mustPut(t, len(calls), left))
@@ -81,7 +81,7 @@ func TestFramesAreSentAgain(t *testing.T) {
 			if short := c.expire < int64(50*ms); short {
 				want = ErrDeadline
 			}
-			if wantEnded(t, []*call{c}, want); c.number != uint64(i+1) {
+			if wantEnded(t, []*Call{c}, want); c.number != uint64(i+1) {
 				t.Errorf("hit %d has number %d", i, c.number)
 			}
 		}
@@ -147,8 +147,8 @@ func TestWhatIsNotSentAgain(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			wantEnded(t, []*call{sent}, ErrUnavailable)
-			wantEnded(t, []*call{waits}, want)
+			wantEnded(t, []*Call{sent}, ErrUnavailable)
+			wantEnded(t, []*Call{waits}, want)
 			if sent.number != 1 {
 				t.Errorf("the hit that may have been debited has number %d", sent.number)
 			}
@@ -176,7 +176,7 @@ func TestAnotherBootWhileEncodingAgain(t *testing.T) {
 		}
 		l := newLink(t, func(*link, []byte) { t.Error("sent over the stream that broke") })
 		p.established(l, "owner", l.cut)
-		wantEnded(t, []*call{c}, ErrUnavailable)
+		wantEnded(t, []*Call{c}, ErrUnavailable)
 	})
 }
 
@@ -196,7 +196,7 @@ func TestSendingAgainKeepsTheQuota(t *testing.T) {
 		defer reader.Wait()
 		reader.Go(func() { p.follow(l) })
 		synctest.Wait()
-		var calls []*call
+		var calls []*Call
 		put := func(n int) {
 			for range n {
 				calls = append(calls, p.mustPut(t, len(calls), time.Hour))
@@ -236,7 +236,7 @@ func TestDeadlineOfWhatIsKept(t *testing.T) {
 		p.broken()
 		time.Sleep(50 * ms)
 		synctest.Wait()
-		wantEnded(t, []*call{c}, ErrDeadline)
+		wantEnded(t, []*Call{c}, ErrDeadline)
 		if frames, _ := noted(t, p, "owner"); len(*frames) != 0 {
 			t.Error("sent again for nobody")
 		}

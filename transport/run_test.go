@@ -40,10 +40,10 @@ func (c *counter) Decide(h *Hit, now int64, a *Answer) {
 }
 
 // equals makes one entry of count calls.
-func equals(h Hit, count int, expire int64) *call {
+func equals(h Hit, count int, expire int64) *Call {
 	var l line
 	for range count {
-		c := &call{hit: h, expire: expire, done: make(chan struct{}, 1)}
+		c := &Call{Hit: h, expire: expire, done: make(chan struct{}, 1)}
 		c.last = c
 		l.join(c, 1)
 	}
@@ -96,14 +96,14 @@ func TestEqualHitsAreToldWhatEachWouldBe(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, head := range b.calls {
-				r.next(&head.hit)
+				r.next(&head.Hit)
 				i := 0
 				for c := head; c != nil; c = c.next {
 					c.ended.Store(false)
-					got := c.answer
-					c.answer = Answer{}
-					if c.endRun(&r, i); time > 0 && c.answer != got {
-						t.Fatalf("round %d: %+v when the frame came again, %+v before", round, c.answer, got)
+					got := c.Answer
+					c.Answer = Answer{}
+					if c.endRun(&r, i); time > 0 && c.Answer != got {
+						t.Fatalf("round %d: %+v when the frame came again, %+v before", round, c.Answer, got)
 					}
 					<-c.done
 					i++
@@ -113,14 +113,14 @@ func TestEqualHitsAreToldWhatEachWouldBe(t *testing.T) {
 		for _, head := range b.calls {
 			for c := head; c != nil; c = c.next {
 				want := single.store.TakeDigest
-				if c.hit.Peek {
+				if c.Hit.Peek {
 					want = single.store.PeekDigest
 				}
-				if v := want(c.hit.Rule, c.hit.Digest, c.hit.Tokens, merged.now); c.answer.Verdict != v || c.err != nil {
-					t.Fatalf("round %d, number %d, %+v: %+v, want %+v", round, c.number, c.hit, c.answer.Verdict, v)
+				if v := want(c.Hit.Rule, c.Hit.Digest, c.Hit.Tokens, merged.now); c.Answer.Verdict != v || c.err != nil {
+					t.Fatalf("round %d, number %d, %+v: %+v, want %+v", round, c.number, c.Hit, c.Answer.Verdict, v)
 				}
-				if a, err := s.DecideOnce(1, c.number, c.hit, merged.now); err != nil || a.Verdict != c.answer.Verdict {
-					t.Fatalf("round %d, number %d by another way: %+v, %v, want %+v", round, c.number, a.Verdict, err, c.answer.Verdict)
+				if a, err := s.DecideOnce(1, c.number, c.Hit, merged.now); err != nil || a.Verdict != c.Answer.Verdict {
+					t.Fatalf("round %d, number %d by another way: %+v, %v, want %+v", round, c.number, a.Verdict, err, c.Answer.Verdict)
 				}
 			}
 		}
@@ -152,7 +152,7 @@ func TestEntryOfWhichOneWasDecided(t *testing.T) {
 func TestEqualHitsTakeOnePlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := unconnected(t)
-		calls := make([]*call, 50_000)
+		calls := make([]*Call, 50_000)
 		for i := range calls {
 			left := time.Hour
 			if i%5 == 0 {
@@ -203,12 +203,12 @@ func TestWhatIsNotEqual(t *testing.T) {
 	h := hit(1)
 	other := bucket.MustRule("api", "7/second")
 	same := bucket.MustRule("api", "100/second")
-	for i, change := range []func(*call){
-		func(*call) {}, func(c *call) { c.hit.Digest.Hi++ }, func(c *call) { c.hit.Digest.Lo++ }, func(c *call) { c.hit.Tokens++ },
-		func(c *call) { c.hit.Peek = true }, func(c *call) { c.hit.Orphan = true }, func(c *call) { c.hit.Rule = other }, func(c *call) { c.expire += grain },
+	for i, change := range []func(*Call){
+		func(*Call) {}, func(c *Call) { c.Hit.Digest.Hi++ }, func(c *Call) { c.Hit.Digest.Lo++ }, func(c *Call) { c.Hit.Tokens++ },
+		func(c *Call) { c.Hit.Peek = true }, func(c *Call) { c.Hit.Orphan = true }, func(c *Call) { c.Hit.Rule = other }, func(c *Call) { c.expire += grain },
 	} {
 		for range 2 {
-			c := &call{hit: h}
+			c := &Call{Hit: h}
 			change(c)
 			c.last = c
 			l.join(c, 1000)
@@ -217,8 +217,8 @@ func TestWhatIsNotEqual(t *testing.T) {
 			t.Errorf("change %d: %d places, %d others in the last", i, len(l.heads), l.heads[len(l.heads)-1].others)
 		}
 	}
-	c := &call{hit: h, expire: grain - 1}
-	c.hit.Rule, c.last = same, c
+	c := &Call{Hit: h, expire: grain - 1}
+	c.Hit.Rule, c.last = same, c
 	if l.join(c, 0); l.heads[0].others != 2 {
 		t.Error("a rule that decides alike, or a time that is nearly the same, makes another entry")
 	}
@@ -230,7 +230,7 @@ func TestLine(t *testing.T) {
 	var l line
 	for range 200 {
 		for range rng.IntN(600) {
-			c := &call{hit: hit(rng.IntN(2000))}
+			c := &Call{Hit: hit(rng.IntN(2000))}
 			c.last = c
 			l.join(c, 1500)
 		}
@@ -252,10 +252,10 @@ func TestLine(t *testing.T) {
 // Hits of one key that aren't equal stand apart in the index: whoever chooses what they
 // cost can't have each look at all the others.
 func TestUnequalHitsOfOneKeyAreFoundSoon(t *testing.T) {
-	for name, unlike := range map[string]func(i int64) *call{
-		"costs":     func(i int64) *call { return &call{hit: Hit{Rule: testRule, Tokens: 1 + i}} },
-		"steps":     func(i int64) *call { return &call{hit: Hit{Rule: testRule, Tokens: 1024 * i}} },
-		"deadlines": func(i int64) *call { return &call{hit: Hit{Rule: testRule, Tokens: 1}, expire: i * grain} },
+	for name, unlike := range map[string]func(i int64) *Call{
+		"costs":     func(i int64) *Call { return &Call{Hit: Hit{Rule: testRule, Tokens: 1 + i}} },
+		"steps":     func(i int64) *Call { return &Call{Hit: Hit{Rule: testRule, Tokens: 1024 * i}} },
+		"deadlines": func(i int64) *Call { return &Call{Hit: Hit{Rule: testRule, Tokens: 1}, expire: i * grain} },
 	} {
 		var l line
 		for i := range int64(maxQueue) {

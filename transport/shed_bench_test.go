@@ -12,16 +12,19 @@ import (
 func BenchmarkShed(b *testing.B) {
 	p := newPeer(PeerConfig{Now: func() int64 { return 0 }})
 	for i := range maxQueue {
-		h := hit(i)
-		if err := p.enqueue(p.calls.get(&h, math.MaxInt64)); err != nil {
+		if err := p.enqueue(asking(hit(i), math.MaxInt64)); err != nil {
 			b.Fatal(err)
 		}
 	}
+	var calls Calls
 	h := hit(maxQueue)
-	var a Answer
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := p.Ask(&h, 1, &a); !errors.Is(err, ErrFull) {
+		c := calls.Get()
+		c.Hit = h
+		err := p.Ask(c, 1)
+		calls.Put(c)
+		if !errors.Is(err, ErrFull) {
 			b.Fatal(err)
 		}
 	}

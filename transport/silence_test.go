@@ -68,7 +68,7 @@ func TestSilenceFailsHits(t *testing.T) {
 			t.Fatalf("%d frames, queued ended: %v", len(h.frames), queued.ended.Load())
 		}
 		h.at(100 * ms)
-		wantEnded(t, []*call{queued}, ErrUnavailable)
+		wantEnded(t, []*Call{queued}, ErrUnavailable)
 		if queued.number != 0 {
 			t.Errorf("a hit that wasn't sent has number %d", queued.number)
 		}

@@ -131,9 +131,11 @@ func (w *world) askBy(p *transport.Peer, i int, expire int64, or ...error) error
 }
 
 // ask is Peer.Ask with values.
-func ask(p *transport.Peer, h transport.Hit, expire int64) (a transport.Answer, err error) {
-	err = p.Ask(&h, expire, &a)
-	return a, err
+func ask(p *transport.Peer, h transport.Hit, expire int64) (transport.Answer, error) {
+	c := new(transport.Calls).Get()
+	c.Hit = h
+	err := p.Ask(c, expire)
+	return c.Answer, err
 }
 
 // took wants f to take d of the bubble's time, or up to d+more.

@@ -115,13 +115,12 @@ type Hit struct {
 // Answer is what the owner says to a hit.
 type Answer struct {
 	Verdict bucket.Verdict
-	// Run is where a Handler writes what is said to each of Count hits, where that is
-	// more than one. If it leaves it empty, the Verdict is said to all.
-	Run *bucket.Run
 	// Hot says that it is worth the asker's while to be lent some of the key, and Grant
 	// answers the hit's statement.
-	Hot   bool
-	Grant Grant
+	Hot bool
+	// NotHeld says that nothing was debited, as the one who was asked doesn't
+	// hold the state of the key. Verdict is zero then.
+	NotHeld bool
 	// Number is the hit's, among those of its asker's boot to this peer. Ask sets
 	// it with an error as well, as the hit may have been debited; it is 0 where the
 	// hit was never put in a frame and so was not.
@@ -129,12 +128,13 @@ type Answer struct {
 	// At is when the answer came, on the clock of the one who asked. Ask sets it, unless
 	// there is none: then it is 0.
 	At int64
-	// NotHeld says that nothing was debited, as the one who was asked doesn't
-	// hold the state of the key. Verdict is zero then.
-	NotHeld bool
 	// Hint is, with NotHeld, the boot id of the replica that may hold it, or 0
 	// if that is unknown.
 	Hint uint64
+	// Run is where a Handler writes what is said to each of Count hits, where that is
+	// more than one. If it leaves it empty, the Verdict is said to all.
+	Run   *bucket.Run
+	Grant Grant
 }
 
 // Sight is what a replica tells its peers of how it sees the cluster.

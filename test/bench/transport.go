@@ -55,6 +55,7 @@ func (s peerOnly) connect(ctx context.Context, address string, keys int) (asker,
 type peerAsker struct {
 	decider // for its clock and its digests
 	peer    *transport.Peer
+	calls   transport.Calls
 	rule    *bucket.Rule
 	keys    []string
 }
@@ -63,15 +64,14 @@ type peerAsker struct {
 const hitTimeout = int64(48 * time.Millisecond)
 
 func (a *peerAsker) ask(i int) error {
-	hit := transport.Hit{Digest: a.store.Digest(a.rule, a.keys[i]), Rule: a.rule, Tokens: 1}
-	var answer transport.Answer
-	if err := a.peer.Ask(&hit, a.Now()+hitTimeout, &answer); err != nil {
-		return err
+	c := a.calls.Get()
+	c.Hit.Digest, c.Hit.Rule, c.Hit.Tokens = a.store.Digest(a.rule, a.keys[i]), a.rule, 1
+	err := a.peer.Ask(c, a.Now()+hitTimeout)
+	if err == nil && !c.Answer.Verdict.Allowed {
+		err = errRefused
 	}
-	if !answer.Verdict.Allowed {
-		return errRefused
-	}
-	return nil
+	a.calls.Put(c)
+	return err
 }
 
 func (a *peerAsker) check() error { return nil }
