@@ -96,7 +96,7 @@ func TestWhatIsHeard(t *testing.T) {
 		h := h
 		change(&h)
 		table.hear(&h, &a, asked, now)
-		k := table.known(h.Digest)
+		k := table.find(h.Digest)
 		if k == nil {
 			return false
 		}

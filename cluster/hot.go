@@ -25,6 +25,10 @@ const (
 // there more of them than places, to lend and to give back would be all they do.
 type hotKeys struct {
 	slots [hotSlots]atomic.Pointer[hotKey]
+	// marks has a bit for each two slots of a key that aren't both empty. It is small
+	// enough to stay in the processor's nearest cache, which the slots aren't: nearly
+	// every hit that is decided elsewhere is of a key which isn't known.
+	marks [hotSlots / 2 / 64]atomic.Uint64
 	used  atomic.Int64
 	// reset is when a key was last reset here: what was asked before says nothing of
 	// after.
@@ -76,17 +80,12 @@ func newHotKey(d bucket.Digest, rule *bucket.Rule) *hotKey {
 	}
 }
 
-// known is find, and looks for nothing while there is nothing.
-func (t *hotKeys) known(d bucket.Digest) *hotKey {
-	if t.used.Load() == 0 {
-		return nil
-	}
-	return t.find(d)
-}
-
 // find returns what is known of a key, or nil.
 func (t *hotKeys) find(d bucket.Digest) *hotKey {
 	i := d.Lo % hotSlots
+	if t.marks[i/2/64].Load()&(1<<(i/2%64)) == 0 {
+		return nil
+	}
 	if k := t.slots[i].Load(); k != nil && k.digest == d {
 		return k
 	}
@@ -116,6 +115,7 @@ func (t *hotKeys) of(d bucket.Digest, rule *bucket.Rule) *hotKey {
 	}
 	k := newHotKey(d, rule)
 	former := t.slots[i].Swap(k)
+	t.mark(i)
 	switch {
 	case former == nil:
 		t.grow()
@@ -125,6 +125,16 @@ func (t *hotKeys) of(d bucket.Digest, rule *bucket.Rule) *hotKey {
 		t.retire(former, former.rule)
 	}
 	return k
+}
+
+// mark notes whether the two slots of a key are both empty. t.mu is held.
+func (t *hotKeys) mark(i uint64) {
+	word, bit := &t.marks[i/2/64], uint64(1)<<(i/2%64)
+	if t.slots[i].Load() == nil && t.slots[i^1].Load() == nil {
+		word.Store(word.Load() &^ bit)
+	} else {
+		word.Store(word.Load() | bit)
+	}
 }
 
 // grow counts one more key, and wakes who looks after them. t.mu is held.
@@ -162,6 +172,7 @@ func (t *hotKeys) remove(i int, k *hotKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.slots[i].CompareAndSwap(k, nil) {
+		t.mark(uint64(i))
 		t.used.Add(-1)
 	}
 }
@@ -194,6 +205,7 @@ func (t *hotKeys) close() (returns []transport.Hit) {
 		if k == nil {
 			continue
 		}
+		t.mark(uint64(i))
 		t.used.Add(-1)
 		if l := k.lease.Load(); l != nil {
 			k.mu.Lock()
@@ -238,7 +250,7 @@ func (t *hotKeys) decide(k *hotKey, q *question, now int64, v *bucket.Verdict) (
 // brief has a hit that isn't decided by what is known of its key take along what the
 // holder should hear.
 func (t *hotKeys) brief(h *transport.Hit, now int64) {
-	k := t.known(h.Digest)
+	k := t.find(h.Digest)
 	if !k.under(h.Rule) || h.Tokens == 0 || h.Peek {
 		return
 	}
@@ -257,6 +269,7 @@ func (t *hotKeys) change(k *hotKey, rule *bucket.Rule) {
 	defer t.mu.Unlock()
 	i := k.digest.Lo % hotSlots
 	if t.slots[i].CompareAndSwap(k, nil) || t.slots[i^1].CompareAndSwap(k, nil) {
+		t.mark(i)
 		t.used.Add(-1)
 		t.retire(k, rule)
 	}

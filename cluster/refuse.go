@@ -45,9 +45,7 @@ func (t *hotKeys) hear(h *transport.Hit, a *transport.Answer, asked, now int64) 
 	switch {
 	case h.Tokens == 0 || asked <= t.reset.Load():
 	case v.Allowed:
-		if t.used.Load() > 0 {
-			t.forgive(h.Digest, h.Tokens)
-		}
+		t.forgive(h.Digest, h.Tokens)
 	case !h.Peek:
 		most := denialCap
 		if t.refunded.has(h.Rule.Name(), now) {

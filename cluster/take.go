@@ -73,7 +73,7 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, q *question) (err er
 	}
 	now := n.now()
 	q.digest = n.store.Digest(q.rule, q.key)
-	switch k := n.hot.known(q.digest); {
+	switch k := n.hot.find(q.digest); {
 	case k == nil && n.decideCommon(d, q, now):
 	case k != nil && n.decideKnown(d, q, k, now):
 	default:
