@@ -81,6 +81,26 @@ func TestHeat(t *testing.T) {
 	}
 }
 
+// Of many keys that are just hot enough a few are offered a lease at a time; those that
+// are twice as hot all are.
+func TestLeasesAreOfferedToAFew(t *testing.T) {
+	l := newLender(t, "1000/second")
+	offered := func(hits int, now int64) (keys int) {
+		for key := range uint64(400) {
+			if l.store.Heat(l.rule, bucket.Digest{Hi: key << 52, Lo: key << 20}, 2, hits, now) {
+				keys++
+			}
+		}
+		return keys
+	}
+	if first, same, next := offered(10, 0), offered(1, 99*msec), offered(10, 200*msec); first != 32 || same != 0 || next != 32 {
+		t.Errorf("%d keys are offered a lease, %d more before 100 ms are over and %d after, want 32, 0 and 32", first, same, next)
+	}
+	if all := offered(10, 210*msec); all < 350 { // but for those that share a place
+		t.Errorf("%d of 400 keys that are twice as hot", all)
+	}
+}
+
 // While many keys are leased, one must be twice as hot to become another.
 func TestHeatWhileManyAreLeased(t *testing.T) {
 	l := newLender(t, "1000/second")

@@ -66,6 +66,7 @@ type Store struct {
 	lent    [shardCount]lent // by shard, and under its mutex
 	leased  atomic.Int64     // how many keys are, in all
 	changes changes
+	offers  offers
 	heat    heat // last: no pointers
 }
 
