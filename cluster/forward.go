@@ -128,6 +128,7 @@ func (n *Node) holder(v *view, partition int) *member {
 func (n *Node) askHolder(c *transport.Call, now, until int64) (sent sentHit, ok bool) {
 	s := search{node: n, partition: partition(&c.Hit), pause: tokenPause}
 	s.target = n.holder(n.view.Load(), s.partition)
+	moved := n.parts.trails[s.partition].former.Load() != 0 // now, as the trail is at hand
 	asked := now < until
 	for ; now < until; now = n.now() {
 		switch {
@@ -148,7 +149,9 @@ func (n *Node) askHolder(c *transport.Call, now, until int64) (sent sentHit, ok 
 				return sentHit{to: s.target, number: c.Answer.Number}, false
 			}
 			if !c.Answer.NotHeld {
-				n.found(s.partition, s.target)
+				if moved {
+					n.found(s.partition, s.target)
+				}
 				n.hot.hear(&c.Hit, &c.Answer, now, c.Answer.At)
 				return sentHit{}, true
 			}
@@ -210,11 +213,10 @@ func (n *Node) next(partition int, hint handoff.Boot) *member {
 	return m
 }
 
-// found notes that a member had the token.
+// found notes that a member had the token of a partition which had moved.
 func (n *Node) found(partition int, m *member) {
-	former := &n.parts.trails[partition].former
-	if former.Load() != 0 && m == n.view.Load().owner(partition) {
-		former.Store(0)
+	if m == n.view.Load().owner(partition) {
+		n.parts.trails[partition].former.Store(0)
 	}
 }
 

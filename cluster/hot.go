@@ -82,10 +82,15 @@ func newHotKey(d bucket.Digest, rule *bucket.Rule) *hotKey {
 
 // find returns what is known of a key, or nil.
 func (t *hotKeys) find(d bucket.Digest) *hotKey {
-	i := d.Lo % hotSlots
-	if t.marks[i/2/64].Load()&(1<<(i/2%64)) == 0 {
-		return nil
+	if i := d.Lo % hotSlots; t.marks[i/2/64].Load()&(1<<(i/2%64)) != 0 {
+		return t.look(d)
 	}
+	return nil
+}
+
+// look is find where there is some key.
+func (t *hotKeys) look(d bucket.Digest) *hotKey {
+	i := d.Lo % hotSlots
 	if k := t.slots[i].Load(); k != nil && k.digest == d {
 		return k
 	}

@@ -310,14 +310,10 @@ func (r *request) rule(i int) int {
 func (r *request) hit(h *Hit, i int) (left time.Duration) {
 	f := r.hits[i*r.stride:]
 	flags := binary.BigEndian.Uint16(f[30:])
-	*h = Hit{
-		Digest: bucket.Digest{Hi: binary.BigEndian.Uint64(f[0:]), Lo: binary.BigEndian.Uint64(f[8:])},
-		Rule:   r.rules[r.rule(i)],
-		Tokens: int64(binary.BigEndian.Uint64(f[16:])),
-		Orphan: flags&flagOrphan != 0,
-		Peek:   flags&flagPeek != 0,
-		Count:  1,
-	}
+	*h = Hit{} // and field by field: a literal is made elsewhere and then copied
+	h.Digest.Hi, h.Digest.Lo = binary.BigEndian.Uint64(f[0:]), binary.BigEndian.Uint64(f[8:])
+	h.Rule, h.Tokens, h.Count = r.rules[r.rule(i)], int64(binary.BigEndian.Uint64(f[16:])), 1
+	h.Orphan, h.Peek = flags&flagOrphan != 0, flags&flagPeek != 0
 	if flags&flagFields != 0 {
 		var own fields
 		own, r.tail, _ = cutFields(r.tail) // it was checked
