@@ -21,10 +21,10 @@ const (
 // decide decides a hit of this replica here, if the token of its partition is here and
 // it has not stood still. It writes the verdict to v, which is zero before.
 func (n *Node) decide(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
-	held := &n.parts.held[ring.Partition(h.Digest.Hi)]
-	if held.Load() == 0 || n.stoodStill(now) {
+	if !n.parts.holds(partition(h)) || n.stoodStill(now) {
 		return false
 	}
+	held := &n.parts.held[partition(h)]
 	if scale := int(n.scale.Load()); scale > 1 || h.Peek || h.Speaks() {
 		return n.decideOdd(v, held, h, now, scale)
 	}
@@ -37,9 +37,9 @@ func (n *Node) decideRun(v *bucket.Verdict, run *bucket.Run, h *transport.Hit, n
 	if run == nil || h.Peek {
 		return n.decide(v, h, now)
 	}
-	held := &n.parts.held[partition(h)]
-	return held.Load() != 0 && !n.stoodStill(now) &&
-		n.store.TakeRun(run, held, h.Rule, h.Digest, h.Tokens, h.Count, now, int(n.scale.Load()))
+	p := partition(h)
+	return n.parts.holds(p) && !n.stoodStill(now) &&
+		n.store.TakeRun(run, &n.parts.held[p], h.Rule, h.Digest, h.Tokens, h.Count, now, int(n.scale.Load()))
 }
 
 // partition is where the hit's key lies.

@@ -88,7 +88,9 @@ func (t *hotKeys) find(d bucket.Digest) *hotKey {
 	return nil
 }
 
-// look is find where there is some key.
+// look is find where there is some key. It is apart for find to be inlined.
+//
+//go:noinline
 func (t *hotKeys) look(d bucket.Digest) *hotKey {
 	i := d.Lo % hotSlots
 	if k := t.slots[i].Load(); k != nil && k.digest == d {

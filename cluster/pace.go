@@ -67,19 +67,28 @@ func (p *partitions) room(entries int) func(owner handoff.Boot) bool {
 		most = leaveEntries
 	}
 	atOnce := min(max(most/(entries/ring.Partitions+1), minAtOnce), maxAtOnce)
-	sending := map[handoff.Boot]int{}
-	for i := range p.parts {
-		if p.parts[i].State() == handoff.Sending {
-			sending[p.owners[i]]++
-		}
-	}
+	var sending map[handoff.Boot]int // nil until somebody asks: at rest nobody does
 	return func(owner handoff.Boot) bool {
+		if sending == nil {
+			sending = p.sending()
+		}
 		if p.calling[owner] || sending[owner] >= atOnce {
 			return false
 		}
 		sending[owner]++
 		return true
 	}
+}
+
+// sending is how many tokens are on their way to each owner. p.mu is held.
+func (p *partitions) sending() map[handoff.Boot]int {
+	sending := map[handoff.Boot]int{}
+	for i := range p.parts {
+		if p.parts[i].State() == handoff.Sending {
+			sending[p.owners[i]]++
+		}
+	}
+	return sending
 }
 
 // restless reports whether there is anybody to be told anything about partition i.

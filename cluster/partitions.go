@@ -20,6 +20,9 @@ type partitions struct {
 	// node's clock; 0 if it isn't. It is written under mu and read by hits under
 	// their bucket's lock.
 	held [ring.Partitions]atomic.Int64
+	// here has a bit for each partition whose token is here, for those who only want to
+	// know which way to go: it stays in the processor's nearest cache.
+	here [ring.Partitions / 64]atomic.Uint64
 	// came are the boots that sent the tokens that are here; 0 for those made here.
 	came [ring.Partitions]atomic.Uint64
 	// kept are the boots that hold a token and copy its buckets here, as to their
@@ -150,7 +153,9 @@ func (p *partitions) publish(i int, now int64) {
 	if was == is {
 		return
 	}
+	word, bit := &p.here[i/64], uint64(1)<<(i%64)
 	if !is {
+		word.Store(word.Load() &^ bit)
 		p.held[i].Store(0)
 		return
 	}
@@ -159,6 +164,7 @@ func (p *partitions) publish(i int, now int64) {
 	p.kept[i].Store(0)
 	p.copied[i].Store(0)
 	p.held[i].Store(max(now, 1))
+	word.Store(word.Load() | bit)
 	close(p.arrived)
 	p.arrived = make(chan struct{})
 }
@@ -171,7 +177,7 @@ func (p *partitions) term(i int) (v handoff.Version, ok bool) {
 }
 
 // holds reports whether the token of a partition is here.
-func (p *partitions) holds(i int) bool { return p.held[i].Load() != 0 }
+func (p *partitions) holds(i int) bool { return p.here[i/64].Load()&(1<<(i%64)) != 0 }
 
 // arrival returns a channel that is closed when tokens have come.
 func (p *partitions) arrival() <-chan struct{} {

@@ -98,9 +98,9 @@ func (n *Node) word(d *bucket.Decision, q *question, v *bucket.Verdict, by Path)
 // known: the token is here. What the others need besides would take as
 // long as looking up the bucket.
 func (n *Node) decideCommon(d *bucket.Decision, q *question, now int64) (ok bool) {
-	held := &n.parts.held[ring.Partition(q.digest.Hi)]
-	return held.Load() != 0 && !n.stoodStill(now) && n.scale.Load() <= 1 && q.how != peeking &&
-		n.store.TakeCommon(d, held, &n.tally.of(q.rule).local, q.rule, q.digest, q.tokens, now)
+	partition := ring.Partition(q.digest.Hi)
+	return n.parts.holds(partition) && !n.stoodStill(now) && n.scale.Load() <= 1 && q.how != peeking &&
+		n.store.TakeCommon(d, &n.parts.held[partition], &n.tally.of(q.rule).local, q.rule, q.digest, q.tokens, now)
 }
 
 // decideKnown decides a hit by what is known of its key, if that is enough.
