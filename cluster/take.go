@@ -71,8 +71,8 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, q *question) (err er
 		n.word(d, q, new(bucket.Verdict), PathOff)
 		return nil
 	}
-	now := n.now()
 	q.digest = n.store.Digest(q.rule, q.key)
+	now := n.now() // only now: the processor reads the clock while it waits for the key
 	switch k := n.hot.find(q.digest); {
 	case k == nil && n.decideCommon(d, q, now):
 	case k != nil && n.decideKnown(d, q, k, now):
