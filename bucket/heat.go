@@ -11,8 +11,8 @@ const (
 
 // manyLeases is from how many leased keys on a key must be hit twice as often to be worth
 // another: below, a statement costs more than it saves. A few such keys cost nothing
-// worth a thought, and so no key costs many messages. As often is one offered to such keys
-// in 100 ms at most: of 10 000 that are hit 60 times a second each, 800 come to 10 hits in
+// worth a thought, and so no key costs many messages. And no more than that are offered
+// one in 100 ms: of 10 000 that are hit 60 times a second each, 800 come to 10 hits in
 // that time by chance.
 const manyLeases = 32
 
@@ -27,7 +27,7 @@ func (o *offers) take(now int64) bool {
 	if (tick-was>>heatSince)&heatTimes >= hotTime {
 		next = tick << heatSince
 	}
-	return next&mostHeat < manyLeases && o.CompareAndSwap(was, next+1)
+	return next&(1<<heatSince-1) < manyLeases && o.CompareAndSwap(was, next+1)
 }
 
 // heat counts the hits of a key that come from one peer, to find those that are
@@ -35,19 +35,22 @@ func (o *offers) take(now int64) bool {
 // count, but whoever has a place keeps it for 100 ms: of two that are equally hot
 // one becomes leased, and makes room for the other.
 //
-// A place is one word: whose it is in 24 bits, since when in 24 more, and in 16 how
-// many hits there were. Two that write it at once lose a count.
+// A place is one word: whose it is in 24 bits, since when in 24 more, whether it was
+// offered a lease, and in 15 how many hits there were. Two that write it at once lose a
+// count.
 type heat [heatSlots]atomic.Uint64
 
 const (
 	heatMark  = 40
 	heatSince = 16
-	mostHeat  = 1<<heatSince - 1
+	offered   = 1 << (heatSince - 1)
+	mostHeat  = offered - 1
 	heatTimes = 1<<(heatMark-heatSince) - 1
 )
 
-// count counts hits, and returns how many there were: 0 if another has the place.
-func (t *heat) count(d Digest, peer uint64, hits, now int64) uint64 {
+// count counts hits, and returns the place and how many there were, with offered: 0 if
+// another has the place.
+func (t *heat) count(d Digest, peer uint64, hits, now int64) (place *atomic.Uint64, count uint64) {
 	id := (d.Lo ^ peer) * 0x9e3779b97f4a7c15
 	slot, mark, tick := &t[id>>32%heatSlots], id>>heatMark, uint64(now>>heatTick)&heatTimes
 	was := slot.Load()
@@ -55,17 +58,26 @@ func (t *heat) count(d Digest, peer uint64, hits, now int64) uint64 {
 	case (tick-since)&heatTimes >= hotTime || was&mostHeat == 0:
 		was = mark<<heatMark | tick<<heatSince
 	case was>>heatMark != mark:
-		return 0
+		return nil, 0
 	}
-	count := min(was&mostHeat+uint64(hits), mostHeat)
-	slot.Store(was&^mostHeat | count)
-	return count
+	count = was&offered | min(was&mostHeat+uint64(hits), mostHeat)
+	slot.Store(was&^(offered|mostHeat) | count)
+	return slot, count
 }
 
 // hot counts a peer's hits, and reports whether there were enough to lease the key.
-func (s *Store) hot(d Digest, peer uint64, hits, now int64) bool {
-	count := s.heat.count(d, peer, hits, now)
-	return count >= 2*hotHits || count >= hotHits && s.leased.Load() < manyLeases && s.offers.take(now)
+func (s *Store) hot(rule *Rule, d Digest, peer uint64, hits, now int64) bool {
+	place, count := s.heat.count(d, peer, hits, now)
+	switch {
+	case count&mostHeat < hotHits:
+		return false
+	case count >= 2*hotHits: // or offered
+		return true
+	case s.leased.Load() >= manyLeases || rule.LeaseTerm() == 0 || !s.offers.take(now):
+		return false
+	}
+	place.Or(offered)
+	return true
 }
 
 // mix spreads the bits of x (Steele, Lea and Flood 2014: the finalizer of SplitMix64).

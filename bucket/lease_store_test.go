@@ -93,11 +93,38 @@ func TestLeasesAreOfferedToAFew(t *testing.T) {
 		}
 		return keys
 	}
-	if first, same, next := offered(10, 0), offered(1, 99*msec), offered(10, 200*msec); first != 32 || same != 0 || next != 32 {
-		t.Errorf("%d keys are offered a lease, %d more before 100 ms are over and %d after, want 32, 0 and 32", first, same, next)
+	if first, same, next := offered(10, 0), offered(1, 99*msec), offered(10, 200*msec); first != 32 || same != 32 || next != 32 {
+		t.Errorf("%d keys are offered a lease, %d before 100 ms are over and %d after, want the same 32 and then 32", first, same, next)
 	}
 	if all := offered(10, 210*msec); all < 350 { // but for those that share a place
 		t.Errorf("%d of 400 keys that are twice as hot", all)
+	}
+}
+
+// Neither what can't be leased nor a key that goes on being hit takes the offers of others.
+func TestWhoTakesAnOffer(t *testing.T) {
+	for _, tt := range []struct {
+		limit string
+		left  int
+	}{{"100/minute", 32}, {"1000/second", 28}} {
+		l, rule := newLender(t, "1000/second"), bucket.MustRule("other", tt.limit)
+		key := func(i uint64) bucket.Digest { return bucket.Digest{Hi: i << 52, Lo: i << 20} }
+		for i := range uint64(4) {
+			for hits := range 19 {
+				if hot := l.store.Heat(rule, key(i), 2, 1, 0); hot != (rule.LeaseTerm() > 0 && hits >= 9) {
+					t.Errorf("%s: hit %d of key %d: hot is %t", tt.limit, hits, i, hot)
+				}
+			}
+		}
+		left := 0
+		for i := range uint64(40) {
+			if l.store.Heat(l.rule, key(100+i), 2, 10, 50*msec) {
+				left++
+			}
+		}
+		if left != tt.left {
+			t.Errorf("after four keys of %s, each hit 19 times, %d others are offered a lease, want %d", tt.limit, left, tt.left)
+		}
 	}
 }
 

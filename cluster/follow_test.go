@@ -168,7 +168,7 @@ func TestTheWayToAMemberIsKept(t *testing.T) {
 			t.Error("another stream to b, because c went")
 		}
 		ask := func() error {
-			_, err := a.put(&member{peer: gone}, &transport.Hit{Rule: bucket.MustRule("api", "1/second")}, a.now())
+			_, err := a.askMember(&member{peer: gone}, &transport.Hit{Rule: bucket.MustRule("api", "1/second")}, a.now())
 			return err
 		}
 		if err := ask(); errors.Is(err, transport.ErrClosed) {

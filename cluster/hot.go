@@ -82,17 +82,10 @@ func newHotKey(d bucket.Digest, rule *bucket.Rule) *hotKey {
 
 // find returns what is known of a key, or nil.
 func (t *hotKeys) find(d bucket.Digest) *hotKey {
-	if i := d.Lo % hotSlots; t.marks[i/2/64].Load()&(1<<(i/2%64)) != 0 {
-		return t.look(d)
-	}
-	return nil
-}
-
-// look is find where there is some key. It is apart for find to be inlined.
-//
-//go:noinline
-func (t *hotKeys) look(d bucket.Digest) *hotKey {
 	i := d.Lo % hotSlots
+	if t.marks[i/2/64].Load()&(1<<(i/2%64)) == 0 {
+		return nil
+	}
 	if k := t.slots[i].Load(); k != nil && k.digest == d {
 		return k
 	}

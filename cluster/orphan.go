@@ -36,7 +36,7 @@ func (n *Node) askOthers(hit *transport.Hit, sent sentHit, expire int64) (bucket
 
 // askOther has an orphan decided by m, or by its holder by way of m.
 func (n *Node) askOther(m *member, h *transport.Hit, sent sentHit, expire int64) (bucket.Verdict, bool) {
-	answer, err := n.put(m, h, expire)
+	answer, err := n.askMember(m, h, expire)
 	switch {
 	case err != nil:
 		return bucket.Verdict{}, false
@@ -50,12 +50,12 @@ func (n *Node) askOther(m *member, h *transport.Hit, sent sentHit, expire int64)
 		return verdict, came == decided
 	}
 	h.Orphan = false
-	answer, err = n.put(m, h, expire)
+	answer, err = n.askMember(m, h, expire)
 	return answer.Verdict, err == nil && !answer.NotHeld
 }
 
-// put asks m.
-func (n *Node) put(m *member, h *transport.Hit, expire int64) (transport.Answer, error) {
+// askMember has a hit decided by m, and returns a copy of the answer.
+func (n *Node) askMember(m *member, h *transport.Hit, expire int64) (transport.Answer, error) {
 	c := n.calls.Get()
 	c.Hit = *h
 	err := m.peer.Ask(c, expire)

@@ -206,7 +206,7 @@ func TestPanicsOfTheTransportCount(t *testing.T) {
 			if m.peer == nil {
 				continue
 			}
-			_, err := ns[0].put(m, &transport.Hit{}, ns[0].now()+int64(time.Second))
+			_, err := ns[0].askMember(m, &transport.Hit{}, ns[0].now()+int64(time.Second))
 			if !errors.Is(err, transport.ErrPanic) {
 				t.Errorf("a hit without a rule: %v", err)
 			}

@@ -95,8 +95,8 @@ func (n *Node) word(d *bucket.Decision, q *question, v *bucket.Verdict, by Path)
 }
 
 // decideCommon decides and counts the commonest hit by far, of a key of which nothing is
-// known: the token is here. What the others need besides would take as
-// long as looking up the bucket.
+// known and whose token is here. What the others need besides would take as long as
+// looking up the bucket.
 func (n *Node) decideCommon(d *bucket.Decision, q *question, now int64) (ok bool) {
 	partition := ring.Partition(q.digest.Hi)
 	return n.parts.holds(partition) && !n.stoodStill(now) && n.scale.Load() <= 1 && q.how != peeking &&

@@ -9,7 +9,7 @@ import (
 // place: each waiting caller's memory has gone cold by the time it is woken, so what is
 // copied from place to place costs more than all that is done with it. Take it from
 // Calls, fill in the Hit, which is zero, and give it to Peer.Ask, after which Answer is
-// there. It isn't safe for concurrent use.
+// there. It isn't safe for concurrent use. (What Peer.Call makes is a bulk call, by gRPC.)
 //
 // A call ends once each time that it is asked: by its answer, by its deadline or by a
 // broken stream, whoever is first. The first to end it, and nobody else, writes the
@@ -118,9 +118,9 @@ func (p *Calls) Get() *Call {
 	return &Call{done: make(chan struct{}, 1)}
 }
 
-// Put takes back a call that isn't used any more. One that Ask ended with an error may
-// still stand in a frame that waits for its answer, which would then end the call's next
-// use: such a call is left to the garbage collector.
+// Put takes back a call that isn't used any more. One that was queued and then ended by an
+// error may still stand in a frame that waits for its answer, which would then end the
+// call's next use: such a call is left to the garbage collector.
 func (p *Calls) Put(c *Call) {
 	if c.err == nil {
 		c.Hit = Hit{} // one by one: together they are made elsewhere and then copied

@@ -238,6 +238,44 @@ func TestPoolTakesAnsweredCallsOnly(t *testing.T) {
 	}
 }
 
+// A call that was answered may be asked again, and used again by somebody else: neither
+// finds anything of what was said before.
+func TestCallsAreFreshWhenTheyAreAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pool Calls
+		p := still()
+		says := Answer{NotHeld: true, Hint: 7}
+		p.on(newLink(t, func(l *link, frame []byte) {
+			answer := slices.Clone(l.reply(frame))
+			putAnswer(record(answer, 0), &says)
+			go func() {
+				if err := p.answered(answer); err != nil {
+					t.Error(err)
+				}
+				p.freed(1)
+			}()
+		}))
+		c := pool.Get()
+		c.Hit = hit(1)
+		if err := p.Ask(c, int64(time.Hour)); err != nil || !c.Answer.NotHeld || c.Answer.Hint != 7 || c.Answer.Number == 0 {
+			t.Fatalf("%+v, %v", c.Answer, err)
+		}
+		first := c.Answer.Number
+		says = Answer{Verdict: bucket.Verdict{Allowed: true, Remaining: 3}}
+		if err := p.Ask(c, int64(time.Hour)); err != nil || c.Answer != (Answer{Verdict: bucket.Verdict{Allowed: true, Remaining: 3, Receipt: c.Answer.Verdict.Receipt}, Number: first + 1, At: c.Answer.At}) {
+			t.Errorf("asked again: %+v, %v", c.Answer, err)
+		}
+		pool.Put(c)
+		if c.Hit != (Hit{}) || c.Answer != (Answer{}) {
+			t.Errorf("back in the pool: %+v, %+v", c.Hit, c.Answer)
+		}
+		p.drop(disconnected, ErrUnavailable)
+		if err := p.Ask(c, int64(time.Hour)); err != ErrUnavailable || c.Answer != (Answer{}) {
+			t.Errorf("refused before it was queued: %+v, %v", c.Answer, err)
+		}
+	})
+}
+
 // While a frame is put together its calls stand nowhere: not in the queue any
 // more and not in flight yet. meanwhile happens just then, to a frame of one
 // call.

@@ -179,7 +179,7 @@ func (r *reply) next(h *Hit) {
 	}
 }
 
-// readAnswer reads a record to a, which is zero before, as the answer to h. ErrDeadline
+// readAnswer reads a record to a, whose verdict is zero before, as the answer to h. ErrDeadline
 // says that the owner dropped the hit because its time was over.
 func readAnswer(a *Answer, f []byte, h *Hit) error {
 	switch {
