@@ -103,7 +103,7 @@ func ParseRule(name, text string, opts ...RuleOption) (*Rule, error) {
 			item = strings.TrimSuffix(strings.TrimSpace(item), ":") // as ParseLimits lets it stand there
 		}
 		if err := parts.add(item); err != nil {
-			errs = append(errs, fmt.Errorf("bucket: rule %q: part %d: %w", shorten(name, 100), i, err))
+			errs = append(errs, fmt.Errorf("bucket: rule %q: part %d: %w", shorten(name, 100), i, partError{err}))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -111,6 +111,14 @@ func ParseRule(name, text string, opts ...RuleOption) (*Rule, error) {
 	}
 	return NewRule(name, parts.limits, append(parts.opts, opts...)...)
 }
+
+// partError is an error about a part of a text, within one that has said already whose
+// it is.
+type partError struct{ error }
+
+func (e partError) Error() string { return strings.TrimPrefix(e.error.Error(), "bucket: ") }
+
+func (e partError) Unwrap() error { return e.error }
 
 // add reads what stands between two separators.
 func (p *ruleParts) add(item string) error {
