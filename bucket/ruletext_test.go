@@ -129,6 +129,31 @@ func TestRuleTextsRefused(t *testing.T) {
 	}
 }
 
+// The name, given once more with the limits, is no part of them.
+func TestRuleTextsWithTheNameTwice(t *testing.T) {
+	const remedy = "the rule's name is given apart, as the first argument of ParseRule, and a limit's own is followed by =, as in daily = 100/day"
+	for text, says := range map[string]string{
+		"login: 5/second":                       `part 1: rate string "login: 5/second": at offset 0: expected a count, as in 10/minute, not "login:"; ` + remedy,
+		"my login : 5/second":                   `not "my"; ` + remedy,
+		"login: penalty 20/hour; 5/second":      "part 1: ",
+		"5/second; daily: 100/day":              `part 2: rate string "daily: 100/day"`,
+		"5/second; penalty login: 20/hour":      "part 2: ",
+		"login: daily = 100/day; hourly=5/hour": `part 1: the name "login: daily" has a colon, so it must be quoted; ` + remedy,
+	} {
+		if r, err := bucket.ParseRule("login", text); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), remedy) {
+			t.Errorf("%q: %v, %v; want %q", text, r, err, says)
+		}
+	}
+	for _, text := range []string{"login", "login/second", "login:; 5/second", "5/s: 6/hour"} {
+		if _, err := bucket.ParseRule("login", text); err == nil || strings.Contains(err.Error(), remedy) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if r, err := bucket.ParseRule("login", `"login: daily" = 100/day`); err != nil || r.Limits()[0].Name != "login: daily" {
+		t.Errorf("a quoted name: %v, %v", r, err)
+	}
+}
+
 // An error says once whose it is, and a program still finds where the fault is.
 func TestRuleErrorsNameThePackageOnce(t *testing.T) {
 	_, err := bucket.ParseRule("login", "10/fortnight; 5/second; penalty x")
