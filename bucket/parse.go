@@ -82,9 +82,9 @@ func (p *parser) limits() ([]Limit, error) {
 
 // parser reads a rate string from left to right.
 type parser struct {
-	text      string
-	at        int
-	durations bool // windows may be written as Go's durations
+	text   string
+	at     int
+	ofRule bool // the text is a part of a rule's; windows may be written as Go's durations
 }
 
 func (p *parser) rest() string { return p.text[p.at:] }
@@ -97,7 +97,7 @@ func (p *parser) limit() (Limit, error) {
 		return Limit{}, err
 	}
 	if !ok {
-		return Limit{}, p.fault("expected a count, as in 10/minute, not %s", p.next())
+		return Limit{}, p.fault("expected a count, as in 10/minute, not %s%s", p.next(), p.named())
 	}
 	p.skipSpace()
 	if p.accept(algorithmWords[Concurrent]) {
@@ -113,6 +113,14 @@ func (p *parser) limit() (Limit, error) {
 		return l, p.words(&l)
 	}
 	return l, p.window(&l)
+}
+
+// named is what to do about a name and a colon before a limit.
+func (p *parser) named() string {
+	if !p.ofRule || !strings.Contains(p.rest(), ":") {
+		return ""
+	}
+	return aboutNames
 }
 
 // window reads [MULTIPLE] UNIT and words.
@@ -154,7 +162,7 @@ func (p *parser) duration() (d time.Duration, ok bool) {
 		word = word[:end]
 	}
 	d, err := time.ParseDuration(word)
-	if !p.durations || err != nil || strings.Trim(word, "+-0") == "" {
+	if !p.ofRule || err != nil || strings.Trim(word, "+-0") == "" {
 		return 0, false
 	}
 	p.at += len(word)

@@ -91,7 +91,7 @@ func parseRule(text string) (*Rule, error) {
 	return ParseRule(name, rest)
 }
 
-// ParseRule makes a rule of what MarshalText has after the name, as
+// ParseRule makes a rule of what MarshalText has after the name and the colon, as
 // "5/second; penalty 20/hour; policy deny", and of further options. The error says
 // which part of the text is wrong, or joins all that NewRule finds.
 func ParseRule(name, text string, opts ...RuleOption) (*Rule, error) {
@@ -103,7 +103,7 @@ func ParseRule(name, text string, opts ...RuleOption) (*Rule, error) {
 			item = strings.TrimSuffix(strings.TrimSpace(item), ":") // as ParseLimits lets it stand there
 		}
 		if err := parts.add(item); err != nil {
-			errs = append(errs, fmt.Errorf("bucket: rule %q: part %d: %w", shorten(name, 100), i, err))
+			errs = append(errs, fmt.Errorf("bucket: rule %q: part %d: %w", shorten(name, 100), i, partError{err}))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -111,6 +111,14 @@ func ParseRule(name, text string, opts ...RuleOption) (*Rule, error) {
 	}
 	return NewRule(name, parts.limits, append(parts.opts, opts...)...)
 }
+
+// partError is an error about a part of a text, within one that has said already whose
+// it is.
+type partError struct{ error }
+
+func (e partError) Error() string { return strings.TrimPrefix(e.error.Error(), "bucket: ") }
+
+func (e partError) Unwrap() error { return e.error }
 
 // add reads what stands between two separators.
 func (p *ruleParts) add(item string) error {
@@ -151,13 +159,19 @@ func (p *ruleParts) add(item string) error {
 	return nil
 }
 
+// aboutNames follows what is said of a colon where a limit was expected.
+const aboutNames = "; the rule's name is given apart, as the first argument of ParseRule, and a limit's own is followed by =, as in daily = 100/day"
+
 // parseNamed reads [NAME "="] RATE.
 func parseNamed(s string) (l Limit, err error) {
 	name, rate, err := cutName(s, "=")
 	if err != nil {
 		return Limit{}, err
 	}
-	p := parser{text: strings.TrimSpace(rate), durations: true} // as Limit.String writes parts of a second
+	if strings.Contains(name, ":") && !strings.HasPrefix(s, `"`) {
+		return Limit{}, fmt.Errorf("the name %q has a colon, so it must be quoted%s", shorten(name, 20), aboutNames)
+	}
+	p := parser{text: strings.TrimSpace(rate), ofRule: true}
 	limits, err := p.limits()
 	if err != nil {
 		return Limit{}, err

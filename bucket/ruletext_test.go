@@ -2,6 +2,7 @@ package bucket_test
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"io"
 	"slices"
@@ -95,15 +96,15 @@ func TestRuleTextsRefused(t *testing.T) {
 		`"": 5/second`:               "has no name",
 		`"login: 5/second`:           "has no end",
 		`"login" 5/second`:           "must be followed by :",
-		"login:":                     `part 1: bucket: rate string ""`,
-		"login: 5/second; 6/week; 7": `part 2: bucket: rate string "6/week": at offset 2`,
+		"login:":                     `part 1: rate string ""`,
+		"login: 5/second; 6/week; 7": `part 2: rate string "6/week": at offset 2`,
 		"login: 5/second;; 7":        "part 3:",
 		"login: policy deny":         "0 limits",
 		"login: 5/second; policy no": `part 2: policy "no"; give one of local share, allow and deny, once`,
 		"login: 5/second; policy deny; policy deny": "part 3: policy",
 		"login: 5/second; mode on":                  `part 2: mode "on"; give one of enforce, shadow and off, once`,
 		"login: 5/second; mode off; mode off":       "part 3: mode",
-		"login: 5/second; penalty":                  `part 2: bucket: rate string ""`,
+		"login: 5/second; penalty":                  `part 2: rate string ""`,
 		"login: 5/second; penalty 0/hour":           "a penalty of 0",
 		`login: "a" 5/second`:                       "must be followed by =",
 		`login: "a`:                                 "has no end",
@@ -125,6 +126,49 @@ func TestRuleTextsRefused(t *testing.T) {
 		if err := r.UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), says) || !strings.HasPrefix(err.Error(), "bucket: rule ") || r.Name() != "before" {
 			t.Errorf("%q is %v, %v; want %q", text, &r, err, says)
 		}
+	}
+}
+
+// The name, given once more with the limits, is no part of them.
+func TestRuleTextsWithTheNameTwice(t *testing.T) {
+	const remedy = "the rule's name is given apart, as the first argument of ParseRule, and a limit's own is followed by =, as in daily = 100/day"
+	for text, says := range map[string]string{
+		"login: 5/second":                       `part 1: rate string "login: 5/second": at offset 0: expected a count, as in 10/minute, not "login:"; ` + remedy,
+		"my login : 5/second":                   `not "my"; ` + remedy,
+		"login: penalty 20/hour; 5/second":      "part 1: ",
+		"5/second; daily: 100/day":              `part 2: rate string "daily: 100/day"`,
+		"5/second; penalty login: 20/hour":      "part 2: ",
+		"login: daily = 100/day; hourly=5/hour": `part 1: the name "login: daily" has a colon, so it must be quoted; ` + remedy,
+	} {
+		if r, err := bucket.ParseRule("login", text); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), remedy) {
+			t.Errorf("%q: %v, %v; want %q", text, r, err, says)
+		}
+	}
+	for _, text := range []string{"login", "login/second", "login:; 5/second", "5/s: 6/hour"} {
+		if _, err := bucket.ParseRule("login", text); err == nil || strings.Contains(err.Error(), remedy) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if r, err := bucket.ParseRule("login", `"login: daily" = 100/day`); err != nil || r.Limits()[0].Name != "login: daily" {
+		t.Errorf("a quoted name: %v, %v", r, err)
+	}
+}
+
+// An error says once whose it is, and a program still finds where the fault is.
+func TestRuleErrorsNameThePackageOnce(t *testing.T) {
+	_, err := bucket.ParseRule("login", "10/fortnight; 5/second; penalty x")
+	const want = `bucket: rule "login": part 1: rate string "10/fortnight": at offset 3: expected second, minute, hour, day, month or year, not "fortnight"
+bucket: rule "login": part 3: rate string "x": at offset 0: expected a count, as in 10/minute, not "x"`
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	fault, ok := errors.AsType[*bucket.ParseError](err)
+	if !ok || fault.Offset != 3 || !errors.Is(err, fault) {
+		t.Errorf("the fault is %+v", fault)
+	}
+	var r bucket.Rule
+	if err := r.UnmarshalText([]byte("login: 5/s")); err == nil || strings.Count(err.Error(), "bucket:") != 1 {
+		t.Error(err)
 	}
 }
 

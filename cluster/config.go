@@ -27,7 +27,8 @@ type Config struct {
 	Cluster string
 
 	// Bind is the address for gossip, TCP and UDP, as "0.0.0.0:7946"; port 0
-	// takes any free one. "" means standalone: no gossip, no peers.
+	// takes any free one. "" means standalone: no gossip, no peers; what only a
+	// cluster needs, from Seeds to TLS, must be left out then.
 	Bind string
 	// PeerBind is the address for hits from other replicas (gRPC, TCP). "" means
 	// the host of Bind and any free port, which the others learn by gossip; give
@@ -222,6 +223,7 @@ func (c Config) validate() error {
 		if len(c.Seeds) > 0 {
 			fault("Seeds", "a standalone replica can't join any; set Bind as well, for example to \"0.0.0.0:7946\"")
 		}
+		c.validateAlone(fault)
 		if c.PeerBind != anyPort("") || c.Advertise != "" {
 			fault("Bind", "is empty, so PeerBind and Advertise mean nothing; set it as well")
 		}
@@ -229,6 +231,19 @@ func (c Config) validate() error {
 	}
 	c.validateAddresses(fault)
 	return errors.Join(errs...)
+}
+
+// validateAlone reports to fault what a node without others would ignore in silence,
+// though who sets it means to have some.
+func (c Config) validateAlone(fault func(field, format string, args ...any)) {
+	for _, f := range []struct {
+		field string
+		set   bool
+	}{{"Secret", c.Secret != nil}, {"AcceptSecrets", len(c.AcceptSecrets) > 0}, {"TLS", c.TLS != nil}} {
+		if f.set {
+			fault(f.field, "protects what passes between replicas, and a standalone one has no others; set Bind as well, for example to \"0.0.0.0:7946\", or leave it out")
+		}
+	}
 }
 
 // validateRotation reports to fault what is wrong with a secret that is about to

@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"slices"
@@ -18,6 +19,8 @@ import (
 func TestConfigFaults(t *testing.T) {
 	long := strings.Repeat("x", 65)
 	const reachable = "reachable from other hosts; set Secret"
+	const alone = "a standalone one has no others; set Bind as well, for example to \"0.0.0.0:7946\", or leave it out"
+	usable := good(t, func(*x509.Certificate) {})
 	for _, tt := range []struct {
 		config Config
 		want   []string // of the faults, in order: the field and a part of the remedy
@@ -70,9 +73,14 @@ func TestConfigFaults(t *testing.T) {
 		{Config{Bind: "127.0.0.1:7946", Seeds: []string{""}}, []string{"Seeds[0]", "is not host:port"}},
 		{Config{Bind: "127.0.0.1:0", Seeds: []string{"a:1", "a"}}, []string{"Seeds[1]", "a host alone where Bind has a port"}},
 
-		{Config{AcceptSecrets: [][]byte{make([]byte, 16)}}, []string{"AcceptSecrets", "no Secret that it could follow"}},
-		{Config{Secret: make([]byte, 16), AcceptSecrets: [][]byte{make([]byte, 16)}}, []string{"DigestKey", "set it to what Secret was before the change"}},
-		{Config{Secret: make([]byte, 16), DigestKey: make([]byte, 16), AcceptSecrets: [][]byte{make([]byte, 16), nil}}, []string{"AcceptSecrets[1]", "has 0 bytes; give at least 16"}},
+		{Config{Bind: "127.0.0.1:0", AcceptSecrets: [][]byte{make([]byte, 16)}}, []string{"AcceptSecrets", "no Secret that it could follow"}},
+		{Config{Bind: "127.0.0.1:0", Secret: make([]byte, 16), AcceptSecrets: [][]byte{make([]byte, 16)}}, []string{"DigestKey", "set it to what Secret was before the change"}},
+		{Config{Bind: "127.0.0.1:0", Secret: make([]byte, 16), DigestKey: make([]byte, 16), AcceptSecrets: [][]byte{make([]byte, 16), nil}}, []string{"AcceptSecrets[1]", "has 0 bytes; give at least 16"}},
+
+		{Config{Secret: make([]byte, 16)}, []string{"Secret", alone}},
+		{Config{Secret: make([]byte, 16), DigestKey: make([]byte, 16), AcceptSecrets: [][]byte{make([]byte, 16)}}, []string{"Secret", alone, "AcceptSecrets", alone}},
+		{Config{TLS: usable}, []string{"TLS", alone}},
+		{Config{Name: " ", Secret: make([]byte, 15), TLS: usable, Seeds: []string{"a"}, PeerBind: "x"}, []string{"Name", "", "Secret", "at least 16", "Seeds", "", "Secret", alone, "TLS", alone, "Bind", "PeerBind"}},
 
 		{Config{ // everything at once
 			Name: " ", Cluster: "ü", DigestKey: make([]byte, 3), HitTimeout: 1, Bind: "x", PeerBind: "y", Advertise: "z", Seeds: []string{"a/b:1"},

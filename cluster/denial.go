@@ -13,8 +13,8 @@ const (
 	// denialCap is how long a refusal is repeated at most without asking again: so long
 	// what was refunded or reset elsewhere may stay refused here.
 	denialCap = 500 * time.Millisecond
-	// refundedCap is it for rules of which hits are refunded.
-	refundedCap = 10 * time.Millisecond
+	// returnedCap is it for rules of which what was taken is given back.
+	returnedCap = 10 * time.Millisecond
 )
 
 // denial is what the holder of a key last refused. Until it said that the tokens are

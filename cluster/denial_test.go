@@ -122,6 +122,41 @@ func TestWhatIsHeard(t *testing.T) {
 	}
 }
 
+// What comes back makes refusals short. Only what a user gives back, which may have been
+// lent, says that the rule's keys had better not be leased.
+func TestWhatIsGivenBack(t *testing.T) {
+	for _, how := range []manner{taking, together} {
+		table, rule, now := newHotKeys(), bucket.MustRule("api", "1000/second"), int64(time.Second)
+		h, late := transport.Hit{Digest: bucket.Digest{Hi: 1}, Rule: rule, Tokens: 1}, transport.Hit{Digest: bucket.Digest{Hi: 2, Lo: 2}, Rule: rule}
+		table.warm(&h, now)
+		k := table.find(h.Digest)
+		l := k.lease.Load()
+		refused := transport.Answer{Verdict: bucket.Verdict{RetryAfter: time.Minute}}
+		isRefused := func(at int64) bool {
+			_, decided := table.decide(k, &question{rule: rule, tokens: 1}, at, new(bucket.Verdict))
+			return decided
+		}
+		table.hear(&h, &refused, now, now)
+		l.scarce.Store(true)
+		l.next.Store(2 * now)
+		if !isRefused(now) {
+			t.Error("nothing is refused")
+		}
+		table.refund(h.Digest, rule, how, now)
+		if isRefused(now) {
+			t.Errorf("%d: still refused", how)
+		}
+		table.hear(&h, &refused, now, now)
+		if over := now + int64(returnedCap); !isRefused(over-1) || isRefused(over) {
+			t.Errorf("%d: not refused for %v", how, returnedCap)
+		}
+		table.warm(&late, now)
+		if leased := table.find(late.Digest) != nil; leased != (how == together) || l.ended == leased {
+			t.Errorf("%d: leased %t, given up %t", how, leased, l.ended)
+		}
+	}
+}
+
 // A key has one place, and none that another needs more.
 func TestHotKeysHaveOnePlaceEach(t *testing.T) {
 	table, rule := newHotKeys(), bucket.MustRule("api", "1/second")

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -22,8 +23,8 @@ import (
 func Example() {
 	ctx := context.Background()
 	node, err := cluster.Start(ctx, cluster.Config{
-		Bind:  "127.0.0.1:0",                   // where replicas gossip
-		Seeds: []string{"shoal.internal:7946"}, // where to find some of them
+		Bind:  "127.0.0.1:0",                      // where replicas gossip
+		Seeds: strings.Fields(os.Getenv("SEEDS")), // where to find some of them; none yet: a cluster of one
 	})
 	if err != nil {
 		log.Fatal(err)

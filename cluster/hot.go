@@ -40,7 +40,8 @@ type hotKeys struct {
 	low     chan *hotKey       // keys of which more tokens are to be asked for
 	returns chan transport.Hit // tokens to be given back of keys that lost their place
 
-	refunded names // rules of which hits were refunded of late: a refusal doesn't last, and nothing is leased
+	refunded names // rules of which hits were refunded of late: nothing is leased
+	returned names // rules of which tokens came back of late, so or by TakeAll: a refusal doesn't last
 
 	mu     sync.Mutex // held to change slots; before any hotKey.mu
 	closed bool       // there are no keys any more

@@ -214,7 +214,7 @@ func TestRefundsOfManyAtOnce(t *testing.T) {
 	}
 	for i := range spent {
 		table.unspend(h.Digest, &spent[i].Receipt, 3*millisecond)
-		table.refund(h.Digest, h.Rule, 3*millisecond)
+		table.refund(h.Digest, h.Rule, taking, 3*millisecond)
 	}
 	if left := table.close(); len(left) != 1 || left[0].Statement.Back != 50 {
 		t.Errorf("%+v", left)

@@ -32,7 +32,12 @@ var ErrNoHolder = errors.New("cluster: the holder of the key was not reached")
 // state may have moved to another replica meanwhile; that one refunds nothing, and
 // this is no error. The other errors are those of Take. It is safe for concurrent
 // use.
-func (n *Node) Refund(ctx context.Context, rule *bucket.Rule, key string, r bucket.Receipt) (err error) {
+func (n *Node) Refund(ctx context.Context, rule *bucket.Rule, key string, r bucket.Receipt) error {
+	return n.restore(ctx, rule, key, r, taking)
+}
+
+// restore is Refund of what was taken in that manner.
+func (n *Node) restore(ctx context.Context, rule *bucket.Rule, key string, r bucket.Receipt, how manner) (err error) {
 	defer n.rescueCall("refunding", &err)
 	if err := n.check(ctx, rule, 0); err != nil || r.Tokens() == 0 {
 		return err
@@ -41,7 +46,7 @@ func (n *Node) Refund(ctx context.Context, rule *bucket.Rule, key string, r buck
 	if n.shares.RefundShare(rule, d, r, now, len(n.view.Load().members)) {
 		return nil // it was a share
 	}
-	defer n.hot.refund(d, rule, now)
+	defer n.hot.refund(d, rule, how, now)
 	if n.hot.unspend(d, &r, now) {
 		return nil
 	}

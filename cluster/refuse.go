@@ -48,8 +48,8 @@ func (t *hotKeys) hear(h *transport.Hit, a *transport.Answer, asked, now int64) 
 		t.forgive(h.Digest, h.Tokens)
 	case !h.Peek:
 		most := denialCap
-		if t.refunded.has(h.Rule.Name(), now) {
-			most = refundedCap
+		if t.returned.has(h.Rule.Name(), now) {
+			most = returnedCap
 		}
 		if asked+int64(min(v.RetryAfter, most)) <= now {
 			return
@@ -80,6 +80,11 @@ func (t *hotKeys) forget(d bucket.Digest, now int64) {
 		return
 	}
 	k.refusals.Store(0)
+	k.askAgain()
+}
+
+// askAgain has the holder asked about the key again, whatever it has refused.
+func (k *hotKey) askAgain() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.denial.clear(math.MaxInt64)
@@ -96,17 +101,26 @@ func (t *hotKeys) takeBack(h *transport.Hit) {
 	}
 }
 
-// refund notes that a hit of a rule is given back: others may be, and refusals of the
-// rule's keys can't be relied on for long.
-func (t *hotKeys) refund(d bucket.Digest, rule *bucket.Rule, now int64) {
-	if !t.refunded.add(rule.Name(), now) {
-		t.forgive(d, math.MaxInt64)
-		return
+// refund notes that what was taken of a key in that manner is given back: others' may be,
+// and refusals of the rule's keys can't be relied on for long. What is spent from a lease
+// can be given back for a moment only: unless it never is, the keys are leased no more.
+func (t *hotKeys) refund(d bucket.Digest, rule *bucket.Rule, how manner, now int64) {
+	if how != together && t.refunded.add(rule.Name(), now) {
+		t.each(rule, (*hotKey).end)
 	}
+	if t.returned.add(rule.Name(), now) {
+		t.each(rule, func(k *hotKey) { t.forgive(k.digest, math.MaxInt64) })
+	}
+	if k := t.find(d); k != nil {
+		k.askAgain()
+	}
+}
+
+// each calls f for all keys of a rule.
+func (t *hotKeys) each(rule *bucket.Rule, f func(*hotKey)) {
 	for i := range t.slots {
 		if k := t.slots[i].Load(); k != nil && k.rule.Name() == rule.Name() {
-			t.forgive(k.digest, math.MaxInt64)
-			k.end()
+			f(k)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func (n *Node) TakeAll(ctx context.Context, charges []bucket.Charge) ([]bucket.D
 		if receipt.Tokens() == 0 {
 			return nil
 		}
-		return n.Refund(context.WithoutCancel(ctx), charges[i].Rule, charges[i].Key, receipt)
+		return n.restore(context.WithoutCancel(ctx), charges[i].Rule, charges[i].Key, receipt, together)
 	})
 	return decisions, errors.Join(err, failed)
 }

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,8 +11,9 @@ import (
 )
 
 // TestEmbed does what the README says under "Embed it", in a module of its own: its code,
-// and the imports it names, are a program that builds and limits. The modules it needs are
-// those of this module; what Go wants to know of theirs besides, it fetches once.
+// and the imports it names, are a program that builds and limits, and joins its like. The
+// modules it needs are those of this module; what Go wants to know of theirs besides, it
+// fetches once.
 func TestEmbed(t *testing.T) {
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
@@ -53,8 +55,10 @@ func TestEmbed(t *testing.T) {
 	command("go", "mod", "init", "example.com/service")
 	command("go", "mod", "edit", "-require", module+"@v0.0.0", "-replace", module+"="+root)
 	command("go", "build", "-o", "service", ".")
-	if out := command(filepath.Join(dir, "service")); out != "200\n429\n" {
-		t.Errorf("the program printed %q", out)
+	address := alone(t, filepath.Join(dir, "service"))
+	t.Setenv("SEEDS", address)
+	if out := command(filepath.Join(dir, "service")); !strings.HasSuffix(out, " 2\n") {
+		t.Errorf("with the other as its seed the program printed %q", out)
 	}
 
 	// What only the demo, contrib or tests import is no burden.
@@ -76,16 +80,50 @@ func TestEmbed(t *testing.T) {
 	}
 }
 
-// embedding is a program of the README's code, which asks itself twice.
+// alone starts the program as the first replica, which ends with the test, and returns
+// where it gossips.
+func alone(t *testing.T, program string) (address string) {
+	t.Helper()
+	t.Setenv("SEEDS", "")
+	c := exec.Command(program)
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		if err := c.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	var first, second, members int
+	if _, err := fmt.Fscan(out, &first, &second, &address, &members); err != nil || first != 200 || second != 429 || members != 1 {
+		t.Fatalf("the program printed %d, %d, %q, %d; %v", first, second, address, members, err)
+	}
+	return address
+}
+
+// embedding is a program of the README's code, which asks itself twice when it is ready,
+// says where it gossips and how many replicas it sees, and ends with its input.
 func embedding(code string) string {
 	return `package main
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"strings"
 
 	"github.com/shoal-dev/shoal/bucket"
 	"github.com/shoal-dev/shoal/cluster"
@@ -95,11 +133,16 @@ import (
 func main() {
 	ctx := context.Background()
 ` + code + `
+	if err := node.WaitReady(ctx); err != nil {
+		log.Fatal(err)
+	}
 	for range 2 {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 		fmt.Println(w.Code)
 	}
+	fmt.Println(node.GossipAddress(), len(node.Members()))
+	io.Copy(io.Discard, os.Stdin)
 }
 `
 }

@@ -265,6 +265,7 @@ func TestKeysThatAreTakenTogetherAreNotLeased(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		charges := []bucket.Charge{{Rule: rule, Key: key, Tokens: 10}, {Rule: other, Key: "alice", Tokens: 1}}
 		var taken []bucket.Decision
+		var leased int64
 		for i := range 20 {
 			ds, err := asker.TakeAll(f.Context(), charges)
 			if err != nil || !ds[0].Allowed || ds[1].Allowed != (i < 10) {
@@ -276,9 +277,15 @@ func TestKeysThatAreTakenTogetherAreNotLeased(t *testing.T) {
 			if i == 9 && (asker.decided(cluster.PathLeased) == 0 || holder.Metrics().Leases.Lent == 0) {
 				f.Fatal("nothing is leased")
 			}
+			if i == 15 { // what was refused five times has had the time to end leases
+				leased = asker.decided(cluster.PathLeased)
+			}
 			time.Sleep(20 * time.Millisecond)
 		}
 		time.Sleep(200 * time.Millisecond)
+		if n := asker.decided(cluster.PathLeased) - leased; n < 200 { // of some 560 hits
+			f.Errorf("%d hits were decided by a lease after TakeAll had been refused", n)
+		}
 		for _, d := range taken {
 			if err := asker.Refund(f.Context(), rule, key, d.Receipt); err != nil {
 				f.Error(err)

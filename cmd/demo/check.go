@@ -59,7 +59,7 @@ func parsePrefixes(texts []string) ([]netip.Prefix, error) {
 // such as a port in use: without sockets only the former are left.
 func checkCluster(c cluster.Config) error {
 	c.Network = noNetwork{}
-	if c.PeerBind == "" {
+	if c.Bind != "" && c.PeerBind == "" {
 		c.PeerBind = "127.0.0.1:0" // else it is made of Bind, and has its faults
 	}
 	node, err := cluster.Start(context.Background(), c)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"testing"
 
@@ -36,6 +37,13 @@ func TestLinger(t *testing.T) {
 	enough()
 	// Of the last request's connection the server may not yet know that it is idle.
 	if err := <-closed; err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// A replica on its own, as the help of -bind has it.
+func TestReplicaAlone(t *testing.T) {
+	if _, err := parseReplica([]string{"-bind="}, io.Discard, io.Discard); err != nil {
 		t.Error(err)
 	}
 }

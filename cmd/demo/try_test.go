@@ -143,7 +143,7 @@ func TestTryRefusesNonsense(t *testing.T) {
 		{"limit=10/minute&cost=9223372036854775808", "cost: "},
 		{"limit=" + long, "9 limits; a rule has 1 to 8"},
 		{"limit=10/minute;5/fortnight;penalty+x;mode+y", `part 2: `},
-		{"limit=10/minute;5/fortnight;penalty+x;mode+y", `part 3: bucket: rate string \"x\"`},
+		{"limit=10/minute;5/fortnight;penalty+x;mode+y", `part 3: rate string \"x\"`},
 		{"limit=10/minute;5/fortnight;penalty+x;mode+y", `part 4: mode \"y\"; give one of`},
 		{"limit=10/minute;policy+retreat", "give one of local share, allow and deny"},
 		{"limit=10/minute;2+concurrent", "stands alone"},

@@ -7,8 +7,6 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
-
-	"github.com/shoal-dev/shoal/bucket"
 )
 
 // maxFaults bounds what one error tells.
@@ -81,10 +79,6 @@ func problem(err error, rule string) string {
 	text := err.Error()
 	for _, prefix := range []string{"bucket: ", fmt.Sprintf("rule %q: ", rule), fmt.Sprintf("rule %q: ", probe)} {
 		text = strings.TrimPrefix(text, prefix)
-	}
-	var inner *bucket.ParseError
-	if errors.As(err, &inner) {
-		text = strings.Replace(text, inner.Error(), strings.TrimPrefix(inner.Error(), "bucket: "), 1)
 	}
 	return strings.ReplaceAll(text, "\n", "; ")
 }

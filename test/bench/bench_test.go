@@ -281,6 +281,13 @@ func TestReport(t *testing.T) {
 	if got := r.others().String(); got != others {
 		t.Errorf("got\n%s\nwant\n%s", got, others)
 	}
+	if text, chart := r.text(), r.chart(); !strings.Contains(text, "\nFigures: one round of 1s\n\n") || !strings.Contains(chart, ">one round of 1s, 10000 keys") {
+		t.Errorf("one round:\n%s\n%s", text, chart)
+	}
+	r.plan.rounds = 3
+	if text, chart := r.text(), r.chart(); !strings.Contains(text, "\nFigures: medians of 3 rounds of 1s (min–max)\n\n") || !strings.Contains(chart, ">medians of 3 rounds of 1s, 10000 keys") {
+		t.Errorf("three rounds:\n%s\n%s", text, chart)
+	}
 	for _, want := range []string{"others here", "3 decisions of unary with 64 callers", "Times those of shoal"} {
 		if got := r.text(); !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)

@@ -17,7 +17,7 @@ func (r report) chart() string {
 		c.panel(fmt.Sprintf("CPU seconds per million decisions, %d callers, all processes (less is better)", callers), r.medians(callers, sample.cpu))
 	}
 	title := fmt.Sprintf("One decision by another process on the same machine: %s", r.Condition)
-	sub := fmt.Sprintf("medians of %d rounds of %v, %d keys, %s, %s; the scales are logarithmic", r.plan.rounds, r.plan.time, r.Keys, r.Go, r.Date.Format("2006-01-02"))
+	sub := fmt.Sprintf("%s, %d keys, %s, %s; the scales are logarithmic", r.plan.figures(), r.Keys, r.Go, r.Date.Format("2006-01-02"))
 	return fmt.Sprintf(chartFrame, c.y, c.y, html.EscapeString(title), html.EscapeString(title), html.EscapeString(sub), c.body.String())
 }
 

@@ -103,6 +103,14 @@ func (p plan) validate() error {
 	return nil
 }
 
+// figures says what a figure is made of.
+func (p plan) figures() string {
+	if p.rounds == 1 {
+		return fmt.Sprintf("one round of %v", p.time)
+	}
+	return fmt.Sprintf("medians of %d rounds of %v", p.rounds, p.time)
+}
+
 // length is about how long the plan takes.
 func (p plan) length() time.Duration {
 	one := overhead + time.Duration(len(p.callers))*(p.warmup+p.time)

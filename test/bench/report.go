@@ -126,7 +126,11 @@ func (r report) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Forwarded decisions, asker and owner process on loopback, %d keys, one hit per call\n", r.Keys)
 	fmt.Fprintf(&b, "%s; %s %s; %s\n", r.Condition, r.Go, r.Platform, r.Date.Format(time.DateTime+" MST"))
-	fmt.Fprintf(&b, "Medians of %d rounds of %v (min–max)\n\n", r.plan.rounds, r.plan.time)
+	brackets := " (min–max)"
+	if r.plan.rounds == 1 {
+		brackets = ""
+	}
+	fmt.Fprintf(&b, "Figures: %s%s\n\n", r.plan.figures(), brackets)
 	b.WriteString(r.figures().String())
 	if len(r.plan.systems) > 1 {
 		fmt.Fprintf(&b, "\nTimes those of %s, round by round\n\n", r.plan.systems[0].name)

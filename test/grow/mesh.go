@@ -63,9 +63,9 @@ func startAll(ctx context.Context, n int) ([]*cluster.Node, error) {
 	var nodes []*cluster.Node
 	var seeds []string
 	for i := range n {
-		c := cluster.Config{Name: fmt.Sprint("replica-", i), Secret: secret, HitTimeout: time.Second}
+		c := cluster.Config{Name: fmt.Sprint("replica-", i), DigestKey: secret, HitTimeout: time.Second}
 		if n > 1 {
-			c.Bind, c.Seeds = "127.0.0.1:0", seeds
+			c.Bind, c.Seeds, c.Secret = "127.0.0.1:0", seeds, secret
 		}
 		node, err := cluster.Start(ctx, c)
 		if err != nil {
