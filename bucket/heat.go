@@ -16,16 +16,22 @@ const (
 // that time by chance.
 const manyLeases = 32
 
+// tick is now in ticks, which go round.
+func tick(now int64) uint64 { return uint64(now>>heatTick) & heatTimes }
+
+// over reports whether 100 ms are over at a tick that began at another.
+func over(since, at uint64) bool { return (at-since)&heatTimes >= hotTime }
+
 // offers is how many leases were offered to such keys, in 16 bits, since the tick that is
 // above them. Of two that are taken at once one may be lost, which comes again.
 type offers struct{ atomic.Uint64 }
 
 // take reports whether there was one left.
 func (o *offers) take(now int64) bool {
-	was, tick := o.Load(), uint64(now>>heatTick)&heatTimes
-	next := was
-	if (tick-was>>heatSince)&heatTimes >= hotTime {
-		next = tick << heatSince
+	was := o.Load()
+	next, at := was, tick(now)
+	if over(was>>heatSince, at) {
+		next = at << heatSince
 	}
 	return next&(1<<heatSince-1) < manyLeases && o.CompareAndSwap(was, next+1)
 }
@@ -52,11 +58,11 @@ const (
 // another has the place.
 func (t *heat) count(d Digest, peer uint64, hits, now int64) (place *atomic.Uint64, count uint64) {
 	id := (d.Lo ^ peer) * 0x9e3779b97f4a7c15
-	slot, mark, tick := &t[id>>32%heatSlots], id>>heatMark, uint64(now>>heatTick)&heatTimes
+	slot, mark, at := &t[id>>32%heatSlots], id>>heatMark, tick(now)
 	was := slot.Load()
 	switch since := was >> heatSince & heatTimes; {
-	case (tick-since)&heatTimes >= hotTime || was&mostHeat == 0:
-		was = mark<<heatMark | tick<<heatSince
+	case over(since, at) || was&mostHeat == 0:
+		was = mark<<heatMark | at<<heatSince
 	case was>>heatMark != mark:
 		return nil, 0
 	}
@@ -65,15 +71,16 @@ func (t *heat) count(d Digest, peer uint64, hits, now int64) (place *atomic.Uint
 	return slot, count
 }
 
-// hot counts a peer's hits, and reports whether there were enough to lease the key.
+// hot counts a peer's hits, and reports whether there were enough to lease the key, if its
+// rule is leased at all.
 func (s *Store) hot(rule *Rule, d Digest, peer uint64, hits, now int64) bool {
 	place, count := s.heat.count(d, peer, hits, now)
 	switch {
-	case count&mostHeat < hotHits:
+	case count&mostHeat < hotHits || rule.LeaseTerm() == 0:
 		return false
 	case count >= 2*hotHits: // or offered
 		return true
-	case s.leased.Load() >= manyLeases || rule.LeaseTerm() == 0 || !s.offers.take(now):
+	case s.leased.Load() >= manyLeases || !s.offers.take(now):
 		return false
 	}
 	place.Or(offered)

@@ -48,7 +48,7 @@ func (s *Store) AskHeld(held *atomic.Int64, rule *Rule, d Digest, a Ask, now int
 // Heat counts hits of a peer that were decided in another way than by AskHeld, and
 // reports whether it is worth the peer's while to lease the key.
 func (s *Store) Heat(rule *Rule, d Digest, peer uint64, hits int, now int64) (hot bool) {
-	return s.hot(rule, d, peer, int64(hits), now) && rule.LeaseTerm() > 0 && s.lends(d)
+	return s.hot(rule, d, peer, int64(hits), now) && s.lends(d)
 }
 
 // lends reports whether one more key of the shard may be leased.
