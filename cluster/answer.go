@@ -82,7 +82,7 @@ func (n *Node) decideFor(h *transport.Hit, now int64, a *transport.Answer) bool 
 	case h.Asker == 0 || h.Peek:
 		return false
 	case h.Speaks():
-		return n.parts.holds(partition(h)) && !n.stoodStill(now) && n.lend(a, h, h.Asker, now)
+		return n.decides(partition(h), now) && n.lend(a, h, h.Asker, now)
 	case !n.decideRun(&a.Verdict, a.Run, h, now):
 		return false
 	}

@@ -18,10 +18,16 @@ const (
 	maxHints = 2
 )
 
+// decides reports whether hits of a partition may be decided here: its token is here, and
+// this replica has not stood still.
+func (n *Node) decides(partition int, now int64) bool {
+	return n.parts.holds(partition) && !n.stoodStill(now)
+}
+
 // decide decides a hit of this replica here, if the token of its partition is here and
 // it has not stood still. It writes the verdict to v, which is zero before.
 func (n *Node) decide(v *bucket.Verdict, h *transport.Hit, now int64) (ok bool) {
-	if !n.parts.holds(partition(h)) || n.stoodStill(now) {
+	if !n.decides(partition(h), now) {
 		return false
 	}
 	held := &n.parts.held[partition(h)]
@@ -38,7 +44,7 @@ func (n *Node) decideRun(v *bucket.Verdict, run *bucket.Run, h *transport.Hit, n
 		return n.decide(v, h, now)
 	}
 	p := partition(h)
-	return n.parts.holds(p) && !n.stoodStill(now) &&
+	return n.decides(p, now) &&
 		n.store.TakeRun(run, &n.parts.held[p], h.Rule, h.Digest, h.Tokens, h.Count, now, int(n.scale.Load()))
 }
 

@@ -84,7 +84,7 @@ func newHotKey(d bucket.Digest, rule *bucket.Rule) *hotKey {
 // find returns what is known of a key, or nil.
 func (t *hotKeys) find(d bucket.Digest) *hotKey {
 	i := d.Lo % hotSlots
-	if t.marks[i/2/64].Load()&(1<<(i/2%64)) == 0 {
+	if !bit(t.marks[:], i/2) {
 		return nil
 	}
 	if k := t.slots[i].Load(); k != nil && k.digest == d {
@@ -130,12 +130,7 @@ func (t *hotKeys) of(d bucket.Digest, rule *bucket.Rule) *hotKey {
 
 // mark notes whether the two slots of a key are both empty. t.mu is held.
 func (t *hotKeys) mark(i uint64) {
-	word, bit := &t.marks[i/2/64], uint64(1)<<(i/2%64)
-	if t.slots[i].Load() == nil && t.slots[i^1].Load() == nil {
-		word.Store(word.Load() &^ bit)
-	} else {
-		word.Store(word.Load() | bit)
-	}
+	setBit(t.marks[:], i/2, t.slots[i].Load() != nil || t.slots[i^1].Load() != nil)
 }
 
 // grow counts one more key, and wakes who looks after them. t.mu is held.
@@ -172,10 +167,17 @@ func (t *hotKeys) place(d bucket.Digest) (i uint64, ok bool) {
 func (t *hotKeys) remove(i int, k *hotKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.slots[i].CompareAndSwap(k, nil) {
-		t.mark(uint64(i))
-		t.used.Add(-1)
+	t.vacate(uint64(i), k)
+}
+
+// vacate empties a slot, if the key is in it. t.mu is held.
+func (t *hotKeys) vacate(i uint64, k *hotKey) bool {
+	if !t.slots[i].CompareAndSwap(k, nil) {
+		return false
 	}
+	t.mark(i)
+	t.used.Add(-1)
+	return true
 }
 
 // retire has what was lent of a key that has lost its place given back, under the
@@ -202,12 +204,11 @@ func (t *hotKeys) close() (returns []transport.Hit) {
 	defer t.mu.Unlock()
 	t.closed = true
 	for i := range t.slots {
-		k := t.slots[i].Swap(nil)
+		k := t.slots[i].Load()
 		if k == nil {
 			continue
 		}
-		t.mark(uint64(i))
-		t.used.Add(-1)
+		t.vacate(uint64(i), k)
 		if l := k.lease.Load(); l != nil {
 			k.mu.Lock()
 			returns = append(returns, transport.Hit{Digest: k.digest, Rule: k.rule, Statement: l.end(t.seq.Add(1))})
@@ -249,9 +250,8 @@ func (t *hotKeys) decide(k *hotKey, q *question, now int64, v *bucket.Verdict) (
 }
 
 // brief has a hit that isn't decided by what is known of its key take along what the
-// holder should hear.
-func (t *hotKeys) brief(h *transport.Hit, now int64) {
-	k := t.find(h.Digest)
+// holder should hear. k is what is known, or nil.
+func (t *hotKeys) brief(k *hotKey, h *transport.Hit, now int64) {
 	if !k.under(h.Rule) || h.Tokens == 0 || h.Peek {
 		return
 	}
@@ -269,9 +269,7 @@ func (t *hotKeys) change(k *hotKey, rule *bucket.Rule) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i := k.digest.Lo % hotSlots
-	if t.slots[i].CompareAndSwap(k, nil) || t.slots[i^1].CompareAndSwap(k, nil) {
-		t.mark(i)
-		t.used.Add(-1)
+	if t.vacate(i, k) || t.vacate(i^1, k) {
 		t.retire(k, rule)
 	}
 }

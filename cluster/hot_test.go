@@ -21,7 +21,7 @@ func TestMarksAreThoseOfTheSlots(t *testing.T) {
 			if k != nil && table.find(k.digest) != k {
 				t.Errorf("%s: the key in slot %d isn't found", when, i)
 			}
-			marked := table.marks[i/2/64].Load()&(1<<(i/2%64)) != 0
+			marked := bit(table.marks[:], uint64(i/2))
 			if taken := k != nil || table.slots[i^1].Load() != nil; marked != taken {
 				t.Errorf("%s: slots of %d: taken is %t, marked %t", when, i, taken, marked)
 			}

@@ -153,9 +153,8 @@ func (p *partitions) publish(i int, now int64) {
 	if was == is {
 		return
 	}
-	word, bit := &p.here[i/64], uint64(1)<<(i%64)
 	if !is {
-		word.Store(word.Load() &^ bit)
+		setBit(p.here[:], uint64(i), false)
 		p.held[i].Store(0)
 		return
 	}
@@ -164,7 +163,7 @@ func (p *partitions) publish(i int, now int64) {
 	p.kept[i].Store(0)
 	p.copied[i].Store(0)
 	p.held[i].Store(max(now, 1))
-	word.Store(word.Load() | bit)
+	setBit(p.here[:], uint64(i), true)
 	close(p.arrived)
 	p.arrived = make(chan struct{})
 }
@@ -177,7 +176,7 @@ func (p *partitions) term(i int) (v handoff.Version, ok bool) {
 }
 
 // holds reports whether the token of a partition is here.
-func (p *partitions) holds(i int) bool { return p.here[i/64].Load()&(1<<(i%64)) != 0 }
+func (p *partitions) holds(i int) bool { return bit(p.here[:], uint64(i)) }
 
 // arrival returns a channel that is closed when tokens have come.
 func (p *partitions) arrival() <-chan struct{} {

@@ -45,7 +45,9 @@ func (t *hotKeys) hear(h *transport.Hit, a *transport.Answer, asked, now int64) 
 	switch {
 	case h.Tokens == 0 || asked <= t.reset.Load():
 	case v.Allowed:
-		t.forgive(h.Digest, h.Tokens)
+		if k := t.find(h.Digest); k != nil {
+			k.forgive(h.Tokens)
+		}
 	case !h.Peek:
 		most := denialCap
 		if t.returned.has(h.Rule.Name(), now) {
@@ -62,13 +64,14 @@ func (t *hotKeys) hear(h *transport.Hit, a *transport.Answer, asked, now int64) 
 	}
 }
 
-// forgive refuses n tokens of a key no more by what is known here.
-func (t *hotKeys) forgive(d bucket.Digest, n int64) {
-	if k := t.find(d); k != nil && k.denial.until.Load() != 0 {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.denial.clear(n)
+// forgive refuses n tokens of the key no more by what is known here.
+func (k *hotKey) forgive(n int64) {
+	if k.denial.until.Load() == 0 {
+		return
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.denial.clear(n)
 }
 
 // forget forgets what has been refused of a key that is reset. What was lent of it
@@ -109,7 +112,7 @@ func (t *hotKeys) refund(d bucket.Digest, rule *bucket.Rule, how manner, now int
 		t.each(rule, (*hotKey).end)
 	}
 	if t.returned.add(rule.Name(), now) {
-		t.each(rule, func(k *hotKey) { t.forgive(k.digest, math.MaxInt64) })
+		t.each(rule, func(k *hotKey) { k.forgive(math.MaxInt64) })
 	}
 	if k := t.find(d); k != nil {
 		k.askAgain()

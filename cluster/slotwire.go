@@ -69,7 +69,7 @@ func (n *Node) granted(from handoff.Boot, c claim, now int64) (g grant, held boo
 
 // grant decides a claim, if the token of its partition is here. inflight.mu is held.
 func (n *Node) grant(from handoff.Boot, c claim, now int64) (g grant, held bool) {
-	if !n.parts.holds(ring.Partition(c.digest.Hi)) || n.stoodStill(now) {
+	if !n.decides(ring.Partition(c.digest.Hi), now) {
 		return grant{}, false
 	}
 	return n.inflight.decide(from, c, now)

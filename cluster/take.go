@@ -77,7 +77,7 @@ func (n *Node) ask(ctx context.Context, d *bucket.Decision, q *question) (err er
 	case k == nil && n.decideCommon(d, q, now):
 	case k != nil && n.decideKnown(d, q, k, now):
 	default:
-		n.decideAny(ctx, d, q, now)
+		n.decideAny(ctx, d, q, k, now)
 	}
 	if (!d.Allowed || d.WouldRefuse) && q.how != peeking {
 		n.denied.add(q.digest, q.rule, q.key, now)
@@ -99,7 +99,7 @@ func (n *Node) word(d *bucket.Decision, q *question, v *bucket.Verdict, by Path)
 // looking up the bucket.
 func (n *Node) decideCommon(d *bucket.Decision, q *question, now int64) (ok bool) {
 	partition := ring.Partition(q.digest.Hi)
-	return n.parts.holds(partition) && !n.stoodStill(now) && n.scale.Load() <= 1 && q.how != peeking &&
+	return n.decides(partition, now) && n.scale.Load() <= 1 && q.how != peeking &&
 		n.store.TakeCommon(d, &n.parts.held[partition], &n.tally.of(q.rule).local, q.rule, q.digest, q.tokens, now)
 }
 
@@ -113,16 +113,17 @@ func (n *Node) decideKnown(d *bucket.Decision, q *question, k *hotKey, now int64
 	return ok
 }
 
-// decideAny has a hit decided by the token if that is here, or by whoever has it.
+// decideAny has a hit decided by the token if that is here, or by whoever has it. k is
+// what is known of its key, or nil.
 //
 // All that waits for a peer waits in the memory of a call, and on as little stack as can
 // be: when the answer comes that has gone cold, and a kilobyte more of it would cost as
 // much as everything that is done here.
-func (n *Node) decideAny(ctx context.Context, d *bucket.Decision, q *question, now int64) {
+func (n *Node) decideAny(ctx context.Context, d *bucket.Decision, q *question, k *hotKey, now int64) {
 	c := n.calls.Get()
 	h := &c.Hit
 	h.Digest, h.Rule, h.Tokens, h.Peek, h.Whole = q.digest, q.rule, q.tokens, q.how == peeking, q.how == together
-	n.hot.brief(h, now)
+	n.hot.brief(k, h, now)
 	by := n.route(ctx, c, now)
 	n.word(d, q, &c.Answer.Verdict, by)
 	n.calls.Put(c)

@@ -40,7 +40,7 @@ var borrowMistakes = []mutant{
 		"	n.giveBack()\n", "",
 	}},
 	{"forget what was lent where the limit changes", "TestIdleLeasesAreGivenBack", "cluster/hot.go", []string{
-		"		t.used.Add(-1)\n		t.retire(k, rule)\n", "		t.used.Add(-1)\n		_ = rule\n",
+		"t.vacate(i^1, k) {\n		t.retire(k, rule)\n", "t.vacate(i^1, k) {\n		_ = rule\n",
 	}},
 	{"keep what nobody wants", "TestIdleLeasesAreGivenBack", "cluster/lease.go", []string{
 		"return tokens > 0 && (cool ||", "return tokens < 0 && (cool ||",
